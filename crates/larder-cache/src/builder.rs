@@ -1,0 +1,189 @@
+//! Settings of a keyspace.
+
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+
+use larder_store::{Namespace, Store};
+use serde::{Serialize, de::DeserializeOwned};
+
+#[cfg(feature = "zstd")]
+use crate::compression::Compression;
+use crate::{Codec, Error, ErrorKind, Keyspace, MessagePack, Result, expiry::Expiry};
+
+/// What the steps need to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) expiry: Expiry,
+    pub(crate) lease: Duration,
+    pub(crate) hold: Duration,
+    pub(crate) max_value_len: usize,
+    pub(crate) store_required: bool,
+    #[cfg(feature = "zstd")]
+    pub(crate) compression: Option<Compression>,
+}
+
+/// Settings of a [`Keyspace`]; patterns have the same ones on their own builders.
+pub struct KeyspaceBuilder<K, V> {
+    store: Arc<dyn Store>,
+    name: String,
+    version: u32,
+    codec: Arc<dyn Codec<V>>,
+    settings: Settings,
+    keys: PhantomData<fn(&K)>,
+}
+
+impl<K, V: Serialize + DeserializeOwned> KeyspaceBuilder<K, V> {
+    /// A keyspace of this name whose values are MessagePack.
+    #[must_use]
+    pub fn new(store: impl Into<Arc<dyn Store>>, name: &str) -> Self {
+        Self::with_codec(store, name, MessagePack)
+    }
+}
+
+impl<K, V> KeyspaceBuilder<K, V> {
+    /// A keyspace of this name whose values are encoded by this codec.
+    #[must_use]
+    pub fn with_codec(store: impl Into<Arc<dyn Store>>, name: &str, codec: impl Codec<V>) -> Self {
+        Self {
+            store: store.into(),
+            name: name.to_owned(),
+            version: 1,
+            codec: Arc::new(codec),
+            settings: Settings {
+                expiry: Expiry {
+                    ttl: Duration::from_secs(300),
+                    negative_ttl: None,
+                    jitter: 0.1,
+                    grace: Duration::ZERO,
+                },
+                lease: Duration::from_secs(11),
+                hold: Duration::from_secs(10),
+                max_value_len: 8 << 20,
+                store_required: false,
+                #[cfg(feature = "zstd")]
+                compression: None,
+            },
+            keys: PhantomData,
+        }
+    }
+
+    /// The version of the stored type, part of every key. Raise it when the type changes shape: the old
+    /// entries are never read again and expire. The default: 1.
+    #[must_use]
+    pub fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// How long a value counts as fresh. The default: 5 minutes.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.settings.expiry.ttl = ttl;
+        self
+    }
+
+    /// Stores "there is none" for this long, so that look-ups of missing keys don't all reach the origin.
+    /// Invalidate a key when it is created. The default: not stored.
+    #[must_use]
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.expiry.negative_ttl = Some(ttl);
+        self
+    }
+
+    /// Takes up to this share off each TTL, by lot, so that entries stored together don't expire together.
+    /// Between 0.0 and 1.0; the default: 0.1.
+    #[must_use]
+    pub fn jitter(mut self, share: f64) -> Self {
+        self.settings.expiry.jitter = share;
+        self
+    }
+
+    /// Keeps an entry for this long past its TTL, to be served if the loader fails (stale-if-error). The
+    /// default: zero.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.expiry.grace = grace;
+        self
+    }
+
+    /// How long a lease lives if its holder vanishes. It must be longer than a load takes. The default: 11 s.
+    #[must_use]
+    pub fn lease(mut self, lifetime: Duration) -> Self {
+        self.settings.lease = lifetime;
+        self
+    }
+
+    /// How long a writer's hold lives if the writer vanishes. It must be longer than a database write takes. The
+    /// default: 10 s.
+    #[must_use]
+    pub fn hold(mut self, lifetime: Duration) -> Self {
+        self.settings.hold = lifetime;
+        self
+    }
+
+    /// Larger values, encoded and before compression, are returned and not stored. The default: 8 MiB.
+    #[must_use]
+    pub fn max_value_len(mut self, bytes: usize) -> Self {
+        self.settings.max_value_len = bytes;
+        self
+    }
+
+    /// Refuses a database write if the store can't be told of it first. The default: write, and invalidate as
+    /// soon as the store is back.
+    #[must_use]
+    pub fn store_required(mut self, required: bool) -> Self {
+        self.settings.store_required = required;
+        self
+    }
+
+    /// Compresses encoded values from this size on with zstd, where that makes them smaller. The default: none.
+    #[cfg(feature = "zstd")]
+    #[must_use]
+    pub fn compress_over(mut self, bytes: usize) -> Self {
+        self.settings.compression = Some(Compression {
+            threshold: bytes,
+            level: zstd::DEFAULT_COMPRESSION_LEVEL,
+        });
+        self
+    }
+
+    /// The keyspace.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a bad name, a TTL, lease or hold of zero, or a jitter outside of 0.0 to 1.0.
+    pub fn build(self) -> Result<Keyspace<K, V>> {
+        let bad = |message| Err(Error::new(ErrorKind::Config, message));
+        let Settings {
+            expiry,
+            lease,
+            hold,
+            ..
+        } = self.settings;
+        if expiry.ttl.is_zero() {
+            return bad("the TTL is zero: nothing would ever be found");
+        }
+        if lease.is_zero() || hold.is_zero() {
+            return bad("leases and holds need a lifetime above zero");
+        }
+        if !(0.0..=1.0).contains(&expiry.jitter) {
+            return bad("the jitter is a share between 0.0 and 1.0");
+        }
+        let namespace = Namespace::new(&self.name, self.version).map_err(|error| {
+            Error::new(ErrorKind::Config, "the keyspace's name can't be used").with_source(error)
+        })?;
+        Ok(Keyspace::new(
+            self.store,
+            namespace,
+            self.codec,
+            self.settings,
+        ))
+    }
+}
+
+impl<K, V> fmt::Debug for KeyspaceBuilder<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyspaceBuilder")
+            .field("name", &self.name)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

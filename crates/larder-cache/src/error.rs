@@ -1,0 +1,133 @@
+//! What can go wrong in a cache.
+
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
+
+use larder_store::BoxError;
+
+/// A result with a cache's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of failure an [`Error`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The store failed; the value says how.
+    Store(larder_store::ErrorKind),
+    /// The loader failed. [`Error::loader_error`] has its error.
+    Loader,
+    /// The loader did not answer within its timeout.
+    LoaderTimeout,
+    /// The value can't be encoded.
+    Encode,
+    /// The record is ours and can't be decoded: damaged, or of an older shape of the type.
+    Undecodable,
+    /// The bytes at the key aren't ours, or are of a record format this version doesn't know.
+    Foreign,
+    /// The writer failed. [`Error::writer_error`] has its error.
+    Writer,
+    /// The write was not begun, since the store is required and could not be reached. The database is
+    /// untouched.
+    Refused,
+    /// The store could not be reached, and the invalidation waits to be sent again. Until then readers may
+    /// see the old value.
+    Deferred,
+    /// The settings can't work.
+    Config,
+}
+
+/// A cache's failure: its kind, a message that says what to do, and its source.
+///
+/// Cloning is cheap, so that one failed load can be given to every caller that waited for it. No message
+/// carries a key or a value.
+#[derive(Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind with a message.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The same error with its source.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same call may succeed later without anybody changing the program. The loader's own errors
+    /// are for the caller to judge; they count as not transient.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self.kind {
+            ErrorKind::Store(kind) => kind.is_transient(),
+            ErrorKind::LoaderTimeout | ErrorKind::Refused | ErrorKind::Deferred => true,
+            _ => false,
+        }
+    }
+
+    /// The error that the loader returned, if it failed and this is its type.
+    #[must_use]
+    pub fn loader_error<E: StdError + 'static>(&self) -> Option<&E> {
+        self.source_of(ErrorKind::Loader)
+    }
+
+    /// The error that the writer returned, if it failed and this is its type.
+    #[must_use]
+    pub fn writer_error<E: StdError + 'static>(&self) -> Option<&E> {
+        self.source_of(ErrorKind::Writer)
+    }
+
+    fn source_of<E: StdError + 'static>(&self, kind: ErrorKind) -> Option<&E> {
+        if self.kind != kind {
+            return None;
+        }
+        self.source.as_deref()?.downcast_ref()
+    }
+}
+
+impl From<larder_store::Error> for Error {
+    fn from(error: larder_store::Error) -> Self {
+        Self::new(ErrorKind::Store(error.kind()), "the store failed").with_source(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &self.kind)
+            .field("message", &self.message);
+        if let Some(source) = &self.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,82 @@
+//! invalidate: dropping what the database has outdated.
+
+use std::sync::Arc;
+
+use larder_store::{CacheKey, Key, Step, Update};
+
+use super::{Core, Keyspace};
+use crate::{Error, ErrorKind, Result, protocol::Invalidate, see_through::SeeThrough};
+
+impl<K: CacheKey, V> Keyspace<K, V> {
+    /// Drops what is cached for this key. Call it after the commit: no read that starts after `Ok` sees what
+    /// was there before, in whatever process. One round trip.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Deferred`] if the store can't be told now; it is repeated in the background until it is.
+    ///
+    /// # Cancellation
+    /// A dropped request is seen through in the background.
+    pub async fn invalidate(&self, key: &K) -> Result<()> {
+        self.invalidate_many(std::slice::from_ref(key)).await
+    }
+
+    /// [`invalidate`](Self::invalidate) for several keys. One round trip.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Deferred`] if the store could not be told of some. A key that can't be encoded was
+    /// never cached and counts as dropped.
+    pub async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
+        let addresses = keys.iter().filter_map(|key| self.address(key).ok());
+        self.core.drop_records(addresses.collect()).await
+    }
+}
+
+impl Core {
+    async fn drop_records(self: &Arc<Self>, addresses: Vec<Key>) -> Result<()> {
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let update = |key: &Key| (key.clone(), Invalidate.update());
+        let updates: Vec<(Key, Update)> = addresses.iter().map(update).collect();
+        let store = Arc::clone(&self.store);
+        let core = Arc::clone(self);
+        let request = async move { core.settle(&addresses, store.update_many(&updates).await) };
+        SeeThrough::new(&self.tasks, request, drop).await
+    }
+
+    /// Puts off what the store could not be told.
+    fn settle(
+        &self,
+        addresses: &[Key],
+        replies: larder_store::Result<Vec<larder_store::Result<larder_store::Reply>>>,
+    ) -> Result<()> {
+        let failures: Vec<_> = match replies {
+            Ok(replies) => replies
+                .into_iter()
+                .zip(addresses)
+                .filter_map(|(reply, key)| Some((key, reply.err()?)))
+                .collect(),
+            Err(error) => addresses.iter().map(|key| (key, error.clone())).collect(),
+        };
+        let mut outcome = Ok(());
+        for (key, error) in failures {
+            outcome = Err(self.put_off(key, error));
+        }
+        outcome
+    }
+
+    /// Repeats an invalidation in the background, if that can help.
+    pub(super) fn put_off(&self, key: &Key, error: larder_store::Error) -> Error {
+        let transient = error.is_transient();
+        let error = self.store_failed(error);
+        if !transient {
+            return error;
+        }
+        let message = if self.outbox.invalidate(key) {
+            "the store can't be told to drop the entry; it is tried again in the background"
+        } else {
+            "the store can't be told to drop the entry, and too many invalidations wait already: it may be stale until its TTL ends"
+        };
+        Error::new(ErrorKind::Deferred, message).with_source(error)
+    }
+}

@@ -1,0 +1,228 @@
+//! lease, fill, abort: loading with permission.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use larder_store::{Key, Result as StoreResult, StoreExt};
+
+use super::{Keyspace, Lookup, Vacancy};
+use crate::{
+    Loaded, Result,
+    outbox::Outbox,
+    protocol::{Fill, Lease as LeaseStep, Leased as LeasedReply},
+    see_through::SeeThrough,
+    token::Token,
+};
+
+/// The answer to [`Keyspace::lease`].
+#[derive(Debug)]
+pub enum Leased<V> {
+    /// Load, then fill.
+    Granted(Lease<V>),
+    /// Someone was there in the meantime; this is what they left.
+    Refused(Lookup<V>),
+}
+
+/// What became of a value that was loaded under a lease or claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// It is in the store.
+    Stored,
+    /// It was not stored: the lease or claim was gone, so it may be outdated already.
+    Superseded,
+    /// It was not stored, since its TTL is zero, or it is negative and those are not kept.
+    NotKept,
+}
+
+/// The permission to load a key and store the result. Dropping it gives it back.
+pub struct Lease<V> {
+    space: Keyspace<(), V>,
+    address: Key,
+    token: Token,
+    given_back: GivenBack,
+}
+
+/// Gives a lease back when dropped, unless it was used.
+struct GivenBack(Option<(Arc<Outbox>, Key, Token)>);
+
+impl Drop for GivenBack {
+    fn drop(&mut self) {
+        if let Some((outbox, key, token)) = self.0.take() {
+            outbox.abort(&key, token);
+        }
+    }
+}
+
+impl<K, V: 'static> Keyspace<K, V> {
+    /// Asks for the lease on a vacant key. One round trip.
+    ///
+    /// # Errors
+    /// Those of the store. The caller then has no lease, even if the store applied the request.
+    ///
+    /// # Cancellation
+    /// A dropped request is seen through in the background and its lease given back.
+    pub async fn lease(&self, vacancy: Vacancy) -> Result<Leased<V>> {
+        let mut leased = self.lease_many(vec![vacancy]).await?;
+        leased
+            .pop()
+            .unwrap_or_else(|| Ok(Leased::Refused(Lookup::Busy)))
+    }
+
+    /// Asks for the leases on several keys, in their order. One round trip.
+    ///
+    /// # Errors
+    /// The outer error is that of the store, the inner ones are those of single keys.
+    pub async fn lease_many(&self, vacancies: Vec<Vacancy>) -> Result<Vec<Result<Leased<V>>>> {
+        let mut steps = Vec::with_capacity(vacancies.len());
+        for Vacancy {
+            address, replace, ..
+        } in vacancies
+        {
+            let step = LeaseStep {
+                token: Token::fresh().map_err(|error| self.core.store_failed(error))?,
+                lifetime: self.core.settings.lease,
+                replace,
+            };
+            steps.push((address, step));
+        }
+        let requested = steps.iter().map(|(key, step)| (key.clone(), step.token));
+        let requested: Vec<_> = requested.collect();
+        let replies = self.request_leases(steps).await;
+        let replies = replies.map_err(|error| self.core.store_failed(error))?;
+        let leased = |((address, token), reply)| self.leased(address, token, reply);
+        Ok(requested.into_iter().zip(replies).map(leased).collect())
+    }
+
+    async fn request_leases(
+        &self,
+        steps: Vec<(Key, LeaseStep)>,
+    ) -> StoreResult<Vec<StoreResult<LeasedReply>>> {
+        let store = Arc::clone(&self.core.store);
+        let outbox = Arc::clone(&self.core.outbox);
+        let asked: Vec<_> = steps
+            .iter()
+            .map(|(key, step)| (key.clone(), step.token))
+            .collect();
+        let request = async move { store.apply_many(&steps).await };
+        let give_back = move |_| {
+            asked
+                .iter()
+                .for_each(|(key, token)| outbox.abort(key, *token))
+        };
+        SeeThrough::new(&self.core.tasks, request, give_back).await
+    }
+
+    fn leased(
+        &self,
+        address: Key,
+        token: Token,
+        reply: StoreResult<LeasedReply>,
+    ) -> Result<Leased<V>> {
+        match reply.map_err(|error| self.core.store_failed(error))? {
+            LeasedReply::Granted => Ok(Leased::Granted(Lease::new(self.any_key(), address, token))),
+            LeasedReply::Refused(record) => {
+                Ok(Leased::Refused(self.found_instead(address, &record)))
+            }
+        }
+    }
+
+    /// What another caller left, as a reader sees it. A record that is no better than the one to be replaced
+    /// counts as busy, so that nobody asks twice.
+    fn found_instead(&self, address: Key, record: &Bytes) -> Lookup<V> {
+        match self.read(address, Some(record)) {
+            Lookup::Miss(_) => Lookup::Busy,
+            found => found,
+        }
+    }
+
+    /// Stores several loaded values, each under its lease. One round trip.
+    ///
+    /// # Errors
+    /// The outer error is that of the store, the inner ones are those of single values. No value is stored
+    /// wrongly after any of them, and no lease outlives its lifetime.
+    pub async fn fill_many(
+        &self,
+        loaded: Vec<(Lease<V>, &Loaded<V>)>,
+    ) -> Result<Vec<Result<Filled>>> {
+        let mut fills = Vec::with_capacity(loaded.len());
+        let mut outcomes = Vec::with_capacity(loaded.len());
+        for (lease, loaded) in loaded {
+            outcomes.push(match self.encode(loaded, lease.token) {
+                Ok(Some(value)) => {
+                    let token = lease.token;
+                    fills.push((lease.used(), Fill { token, value }));
+                    None
+                }
+                Ok(None) => Some(Ok(Filled::NotKept)),
+                Err(error) => Some(Err(error)),
+            });
+        }
+        let mut replies = self.request_fills(fills).await?.into_iter();
+        let mut next = || replies.next().unwrap_or(Ok(Filled::Superseded));
+        Ok(outcomes
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or_else(&mut next))
+            .collect())
+    }
+
+    async fn request_fills(&self, fills: Vec<(Key, Fill)>) -> Result<Vec<Result<Filled>>> {
+        if fills.is_empty() {
+            return Ok(Vec::new());
+        }
+        let store = Arc::clone(&self.core.store);
+        let request = async move { store.apply_many(&fills).await };
+        let replies = SeeThrough::new(&self.core.tasks, request, drop).await;
+        let replies = replies.map_err(|error| self.core.store_failed(error))?;
+        Ok(replies
+            .into_iter()
+            .map(|reply| self.filled(reply))
+            .collect())
+    }
+
+    pub(super) fn filled(&self, reply: StoreResult<bool>) -> Result<Filled> {
+        if reply.map_err(|error| self.core.store_failed(error))? {
+            return Ok(Filled::Stored);
+        }
+        self.core.counters.superseded.increment();
+        Ok(Filled::Superseded)
+    }
+}
+
+impl<V: 'static> Lease<V> {
+    fn new(space: Keyspace<(), V>, address: Key, token: Token) -> Self {
+        let give_back = (Arc::clone(&space.core.outbox), address.clone(), token);
+        Self {
+            space,
+            address,
+            token,
+            given_back: GivenBack(Some(give_back)),
+        }
+    }
+
+    /// Stores the value that was loaded under this lease. One round trip.
+    ///
+    /// # Errors
+    /// Those of the store and of the codec; the value is then not stored and the caller still has it.
+    ///
+    /// # Cancellation
+    /// A dropped request is seen through in the background.
+    pub async fn fill(self, loaded: &Loaded<V>) -> Result<Filled> {
+        let space = self.space.clone();
+        let mut filled = space.fill_many(vec![(self, loaded)]).await?;
+        filled.pop().unwrap_or(Ok(Filled::Superseded))
+    }
+
+    /// The key, for a request that uses the lease up.
+    fn used(mut self) -> Key {
+        self.given_back.0 = None;
+        self.address
+    }
+}
+
+impl<V> fmt::Debug for Lease<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,204 @@
+//! lookup: what is at a key.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use larder_store::{CacheKey, Key, Timestamp};
+
+use super::Keyspace;
+use crate::{
+    Error, ErrorKind, Freshness,
+    frame::{Frame, Seal, ValueFrame},
+    token::Token,
+};
+
+/// What a look at a key found.
+#[derive(Debug)]
+pub enum Lookup<V> {
+    /// An entry, fresh or stale.
+    Hit(Entry<V>),
+    /// Nothing of use: ask for a lease, load, fill.
+    Miss(Vacancy),
+    /// Someone loads or writes: load and don't store.
+    Busy,
+    /// The store failed or holds something foreign: load and leave the store alone.
+    Failed(Error),
+}
+
+/// An entry of the store.
+#[derive(Clone)]
+pub struct Entry<V> {
+    /// The value, or `None` for a negative entry.
+    pub value: Option<V>,
+    /// How long ago it was stored.
+    pub age: Duration,
+    /// How long it will count as fresh; zero if it is stale.
+    pub ttl_left: Duration,
+    /// How long it took to load.
+    pub cost: Duration,
+    pub(super) address: Key,
+    pub(super) stamp: Token,
+}
+
+impl<V> Entry<V> {
+    /// Whether it is past its TTL.
+    #[must_use]
+    pub const fn is_stale(&self) -> bool {
+        self.ttl_left.is_zero()
+    }
+
+    /// [`Freshness::Fresh`] or [`Freshness::Stale`]; whether it is due is for a pattern to say.
+    #[must_use]
+    pub const fn freshness(&self) -> Freshness {
+        if self.is_stale() {
+            Freshness::Stale
+        } else {
+            Freshness::Fresh
+        }
+    }
+}
+
+impl<V> fmt::Debug for Entry<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("negative", &self.value.is_none())
+            .field("age", &self.age)
+            .field("ttl_left", &self.ttl_left)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key that was seen without a usable entry: what a lease is asked for with.
+#[derive(Debug)]
+pub struct Vacancy {
+    pub(super) address: Key,
+    /// The undecodable record that is there instead, to be replaced if it still is.
+    pub(super) replace: Option<Bytes>,
+    /// Why that record is of no use.
+    pub(super) error: Option<Error>,
+}
+
+impl Vacancy {
+    /// Why the record that is there is of no use, if there is one.
+    #[must_use]
+    pub const fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+}
+
+impl<K: CacheKey, V: 'static> Keyspace<K, V> {
+    /// Looks at one key. One round trip, a plain GET.
+    pub async fn lookup(&self, key: &K) -> Lookup<V> {
+        let found = match self.address(key) {
+            Ok(address) => match self.core.store.get(&address).await {
+                Ok(record) => self.read(address, record.as_ref()),
+                Err(error) => Lookup::Failed(self.core.store_failed(error)),
+            },
+            Err(error) => Lookup::Failed(self.core.store_failed(error)),
+        };
+        self.count(&found);
+        found
+    }
+
+    /// Looks at several keys. One round trip, in their order.
+    pub async fn lookup_many(&self, keys: &[K]) -> Vec<Lookup<V>> {
+        let addresses: Vec<_> = keys.iter().map(|key| self.address(key)).collect();
+        let sendable: Vec<Key> = addresses.iter().flatten().cloned().collect();
+        let found = match self.core.store.get_many(&sendable).await {
+            Ok(records) => self.read_many(addresses, records),
+            Err(error) => {
+                let error = self.core.store_failed(error);
+                keys.iter().map(|_| Lookup::Failed(error.clone())).collect()
+            }
+        };
+        found.iter().for_each(|found| self.count(found));
+        found
+    }
+
+    fn read_many(
+        &self,
+        addresses: Vec<larder_store::Result<Key>>,
+        records: Vec<Option<Bytes>>,
+    ) -> Vec<Lookup<V>> {
+        let mut records = records.into_iter();
+        let mut read = |address| match address {
+            Ok(address) => self.read(address, records.next().flatten().as_ref()),
+            Err(error) => Lookup::Failed(self.core.store_failed(error)),
+        };
+        addresses.into_iter().map(&mut read).collect()
+    }
+}
+
+impl<K, V: 'static> Keyspace<K, V> {
+    /// What a record means to a reader.
+    pub(super) fn read(&self, address: Key, record: Option<&Bytes>) -> Lookup<V> {
+        let Some(record) = record else {
+            return Lookup::Miss(Vacancy {
+                address,
+                replace: None,
+                error: None,
+            });
+        };
+        match Frame::parse(record) {
+            Frame::Lease(_) | Frame::Holds(_) => Lookup::Busy,
+            Frame::Value(value) => match self.open(&value) {
+                Ok((value, seal, stamp, age)) => Lookup::Hit(Entry {
+                    value,
+                    age,
+                    ttl_left: Duration::from_millis(seal.soft_ttl_ms).saturating_sub(age),
+                    cost: Duration::from_micros(seal.cost_us.into()),
+                    address,
+                    stamp,
+                }),
+                Err(error) => Lookup::Miss(Vacancy {
+                    address,
+                    replace: Some(record.clone()),
+                    error: Some(error),
+                }),
+            },
+            Frame::Foreign => Lookup::Failed(Error::new(
+                ErrorKind::Foreign,
+                "the bytes at the key are not a record of this version of larder; they are left alone",
+            )),
+        }
+    }
+
+    fn open(&self, frame: &ValueFrame<'_>) -> Result<(Option<V>, Seal, Token, Duration), Error> {
+        let (seal, payload) = Seal::open(frame.sealed)
+            .ok_or_else(|| Error::new(ErrorKind::Undecodable, "the record is damaged"))?;
+        let value = if frame.negative {
+            None
+        } else {
+            Some(self.decode(seal.codec, payload)?)
+        };
+        Ok((value, seal, frame.stamp, self.age(frame.created_ms)))
+    }
+
+    /// How long ago that was, as far as the store's time is known here.
+    fn age(&self, created_ms: u64) -> Duration {
+        let created = Timestamp::from_millis(created_ms);
+        self.core
+            .store
+            .now()
+            .map_or(Duration::ZERO, |now| now.since(created))
+    }
+
+    fn count(&self, found: &Lookup<V>) {
+        let counters = &self.core.counters;
+        match found {
+            Lookup::Hit(entry) if !entry.is_stale() => {
+                counters.hits.increment();
+                if entry.value.is_none() {
+                    counters.negative_hits.increment();
+                }
+                return;
+            }
+            Lookup::Miss(Vacancy { error: Some(_), .. }) => counters.undecodable.increment(),
+            Lookup::Failed(error) if error.kind() == ErrorKind::Foreign => {
+                counters.undecodable.increment();
+            }
+            _ => {}
+        }
+        counters.misses.increment();
+    }
+}

@@ -1,0 +1,45 @@
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod cache;
+mod codec;
+#[cfg(feature = "zstd")]
+mod compression;
+mod error;
+mod expiry;
+mod frame;
+mod keyspace;
+mod loader;
+mod origin;
+mod outbox;
+mod protocol;
+mod see_through;
+mod stats;
+#[cfg(feature = "protocol")]
+pub mod steps;
+mod token;
+
+pub use builder::KeyspaceBuilder;
+pub use cache::{Cache, Fetched, Freshness, Source};
+pub use codec::Codec;
+#[cfg(feature = "json")]
+pub use codec::Json;
+pub use codec::MessagePack;
+#[cfg(feature = "prost")]
+pub use codec::Protobuf;
+pub use error::{Error, ErrorKind, Result};
+pub use keyspace::{
+    CacheState, Claim, Entry, Filled, Keyspace, Lease, Leased, Lookup, Vacancy, WriteError, Written,
+};
+pub use loader::Loader;
+pub use origin::{Loaded, Origin};
+pub use stats::Stats;
+
+pub use larder_store::{BoxError, CacheKey, async_trait};
+
+#[doc(hidden)]
+pub mod private {
+    //! For the pattern crates.
+    pub use larder_store::Store;
+    pub use std::{sync::Arc, time::Duration};
+}

@@ -1,0 +1,5 @@
+-- The claim of a value: its token and deadline, or nothing; then whatever follows the claim.
+local function claim_of(record)
+  if record:byte(22) % 4 < 2 then return nil, nil, record:sub(23) end
+  return record:sub(23, 38), struct.unpack('>I8', record, 39), record:sub(47)
+end

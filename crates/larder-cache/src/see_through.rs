@@ -1,0 +1,64 @@
+//! Requests that are seen through.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+type Request<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A request that goes on in the background if whoever awaits it goes away, so that what it took on the
+/// server is given back: `abandoned` gets the reply that nobody waits for any more.
+///
+/// Without a runtime to go on in, the request is dropped and the lifetime of what it took is the bound.
+#[must_use]
+pub(crate) struct SeeThrough<T: Send + 'static, A: FnOnce(T) + Send + 'static> {
+    rest: Option<(Request<T>, A)>,
+    tasks: TaskTracker,
+}
+
+/// How many abandoned requests may be under way; beyond, they are dropped.
+const MOST_TASKS: usize = 1024;
+
+impl<T: Send + 'static, A: FnOnce(T) + Send + 'static> SeeThrough<T, A> {
+    pub(crate) fn new(
+        tasks: &TaskTracker,
+        request: impl Future<Output = T> + Send + 'static,
+        abandoned: A,
+    ) -> Self {
+        Self {
+            rest: Some((Box::pin(request), abandoned)),
+            tasks: tasks.clone(),
+        }
+    }
+}
+
+impl<T: Send + 'static, A: FnOnce(T) + Send + Unpin + 'static> Future for SeeThrough<T, A> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some((request, _)) = &mut self.rest else {
+            // Polled after completion, which a future may answer by pending for ever.
+            return Poll::Pending;
+        };
+        let reply = ready!(request.as_mut().poll(cx));
+        self.rest = None;
+        Poll::Ready(reply)
+    }
+}
+
+impl<T: Send + 'static, A: FnOnce(T) + Send + 'static> Drop for SeeThrough<T, A> {
+    fn drop(&mut self) {
+        let (Some((request, abandoned)), Ok(runtime)) = (self.rest.take(), Handle::try_current())
+        else {
+            return;
+        };
+        if self.tasks.len() < MOST_TASKS {
+            let rest = async move { abandoned(request.await) };
+            self.tasks.spawn_on(rest, &runtime);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The store.
+
+use std::{
+    fmt,
+    hash::BuildHasher,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use larder_store::{
+    Error, ErrorKind, Key, NewTtl, Outcome, Reply, Result, Store, Subscription, Timestamp, Update,
+    Write,
+};
+use quick_cache::{DefaultHashBuilder, sync::Cache};
+
+use crate::{
+    MemoryStoreBuilder,
+    clock::Clock,
+    entry::{Entry, Weight, after_millis, expiry},
+    subscribers::Subscribers,
+};
+
+/// How many writers of different keys can work at once.
+const STRIPES: usize = 64;
+
+/// A store in this process: bounded, concurrent, gone with the process. Cloning gives another handle on the
+/// same records.
+///
+/// It keeps the entries that are used (S3-FIFO, as quick_cache implements it) and forgets the others once it
+/// is full. `get` takes a shard's read lock and the coarse clock; writes take one of 64 write locks besides.
+/// No method waits for anything, so no future of it ever pends.
+#[derive(Clone)]
+pub struct MemoryStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    entries: Cache<Key, Entry, Weight>,
+    /// Held by writers from the look at a record to its change, so that the two are one step. Readers don't
+    /// take it: the map itself changes at once.
+    stripes: Box<[Mutex<()>]>,
+    hasher: DefaultHashBuilder,
+    subscribers: Arc<Subscribers>,
+    clock: Clock,
+    max_value_len: usize,
+}
+
+impl MemoryStore {
+    /// A store for up to `max_entries` entries, at least one.
+    #[must_use]
+    pub fn new(max_entries: u64) -> Self {
+        Self::with(&Self::builder().max_entries(max_entries.max(1)))
+    }
+
+    /// Settings: a capacity in bytes, the largest value.
+    #[must_use]
+    pub const fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder::new()
+    }
+
+    pub(crate) fn with(settings: &MemoryStoreBuilder) -> Self {
+        let estimated = match settings.weight {
+            Weight::Entries => settings.capacity,
+            Weight::Bytes => settings.capacity / 256,
+        };
+        let hasher = DefaultHashBuilder::default();
+        let entries = Cache::with(
+            usize::try_from(estimated.clamp(1, 1 << 20)).unwrap_or(1),
+            settings.capacity,
+            settings.weight,
+            hasher.clone(),
+            quick_cache::sync::DefaultLifecycle::default(),
+        );
+        Self {
+            inner: Arc::new(Inner {
+                entries,
+                stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+                hasher,
+                subscribers: Arc::default(),
+                clock: Clock::start(),
+                max_value_len: settings.max_value_len,
+            }),
+        }
+    }
+
+    /// How many entries it holds, expired ones that nobody looked at since included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner.entries.len()
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inner.entries.is_empty()
+    }
+
+    /// How many keys somebody listens to.
+    #[must_use]
+    pub fn subscribed_keys(&self) -> usize {
+        self.inner.subscribers.len()
+    }
+}
+
+impl Inner {
+    fn get(&self, key: &Key) -> Option<Bytes> {
+        let entry = self.entries.get(key)?;
+        let now = self.clock.coarse();
+        if entry.is_live(now) {
+            return Some(entry.value);
+        }
+        self.entries.remove_if(key, |entry| !entry.is_live(now));
+        None
+    }
+
+    fn set(&self, key: &Key, value: Bytes, ttl: Option<Duration>) -> Result<()> {
+        self.check(&value)?;
+        let _writing = self.write_lock(key);
+        self.put(key, value, expiry(self.clock.now(), ttl));
+        Ok(())
+    }
+
+    fn delete(&self, key: &Key) -> bool {
+        let _writing = self.write_lock(key);
+        let now = self.clock.now();
+        self.entries
+            .remove(key)
+            .is_some_and(|(_, entry)| entry.is_live(now))
+    }
+
+    fn update(&self, key: &Key, update: &Update) -> Result<Reply> {
+        let _writing = self.write_lock(key);
+        let now = self.clock.now();
+        let before = self.entries.get(key).filter(|entry| entry.is_live(now));
+        let Outcome {
+            write,
+            reply,
+            notify,
+        } = update.apply(before.as_ref().map(|entry| &entry.value), now);
+        match write {
+            Write::Keep => {}
+            Write::Delete => {
+                self.entries.remove(key);
+            }
+            Write::Set(bytes, ttl) | Write::SetOrDelete(bytes, ttl) => {
+                self.check(&bytes)?;
+                let kept = || before.as_ref().map_or(Entry::NEVER, Entry::expires);
+                let expires = match ttl {
+                    NewTtl::Keep => kept(),
+                    NewTtl::Millis(millis) => after_millis(now, millis.max(1)),
+                };
+                self.put(key, bytes, expires);
+            }
+        }
+        if let Some(message) = notify {
+            self.subscribers.notify(key, message);
+        }
+        Ok(reply)
+    }
+
+    fn put(&self, key: &Key, value: Bytes, expires: Timestamp) {
+        self.entries.insert(key.clone(), Entry::new(value, expires));
+    }
+
+    fn check(&self, value: &Bytes) -> Result<()> {
+        if value.len() <= self.max_value_len {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::ValueTooLarge,
+            format!(
+                "the value has {} bytes and this store accepts {}",
+                value.len(),
+                self.max_value_len
+            ),
+        ))
+    }
+
+    fn write_lock(&self, key: &Key) -> MutexGuard<'_, ()> {
+        let stripe = self.hasher.hash_one(key) as usize % STRIPES;
+        self.stripes[stripe]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        Ok(self.inner.get(key))
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        Ok(keys.iter().map(|key| self.inner.get(key)).collect())
+    }
+
+    async fn set(&self, key: &Key, value: Bytes, ttl: Option<Duration>) -> Result<()> {
+        self.inner.set(key, value, ttl)
+    }
+
+    async fn set_many(&self, entries: &[(Key, Bytes)], ttl: Option<Duration>) -> Result<()> {
+        entries
+            .iter()
+            .try_for_each(|(key, value)| self.inner.set(key, value.clone(), ttl))
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<u64> {
+        let deleted = keys.iter().filter(|key| self.inner.delete(key)).count();
+        Ok(deleted as u64)
+    }
+
+    async fn update(&self, key: &Key, update: &Update) -> Result<Reply> {
+        self.inner.update(key, update)
+    }
+
+    async fn update_many(&self, updates: &[(Key, Update)]) -> Result<Vec<Result<Reply>>> {
+        let run = |(key, update): &(Key, Update)| self.inner.update(key, update);
+        Ok(updates.iter().map(run).collect())
+    }
+
+    async fn subscribe(&self, key: &Key) -> Result<Subscription> {
+        Ok(self.inner.subscribers.subscribe(key))
+    }
+
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn now(&self) -> Option<Timestamp> {
+        Some(self.inner.clock.coarse())
+    }
+}
+
+impl From<MemoryStore> for Arc<dyn Store> {
+    fn from(store: MemoryStore) -> Self {
+        Arc::new(store)
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("entries", &self.len())
+            .finish_non_exhaustive()
+    }
+}
