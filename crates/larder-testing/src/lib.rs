@@ -1,1 +1,16 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+pub mod conformance;
+mod fault;
+mod proxy;
+mod redis_server;
+pub mod twins;
+mod watch;
+
+pub use fault::{Fault, FaultStore, Gate, Operation};
+pub use proxy::Proxy;
+pub use redis_server::{RedisServer, RedisServerBuilder};
+pub use watch::Watch;
+
+#[doc(hidden)]
+pub use tokio;

@@ -1,0 +1,118 @@
+//! Settings of a Redis store.
+
+use std::{sync::Arc, time::Duration};
+
+use bb8::Pool;
+use larder_store::{Error, ErrorKind, Result};
+
+use crate::{
+    RedisStore, clock::Clock, endpoint::Endpoint, error, lanes::Lanes, manager::Manager,
+    subscriber::Subscriber,
+};
+
+/// Settings of a [`RedisStore`]; from [`RedisStore::builder`].
+#[derive(Debug, Clone)]
+pub struct RedisStoreBuilder {
+    endpoint: Endpoint,
+    deadline: Duration,
+    connect_timeout: Duration,
+    lanes: usize,
+    max_value_len: usize,
+}
+
+impl RedisStoreBuilder {
+    pub(crate) fn new(url: &str) -> Result<Self> {
+        Ok(Self {
+            endpoint: Endpoint::parse(url)?,
+            deadline: Duration::from_millis(100),
+            connect_timeout: Duration::from_millis(500),
+            lanes: 2,
+            max_value_len: 64 << 20,
+        })
+    }
+
+    /// How long an operation may take before it fails as timed out. The default: 100 ms.
+    #[must_use]
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How long connecting may take, greeting and login included. The default: 500 ms.
+    #[must_use]
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How many connections are shared by all operations. The first one is used until some 32 operations are
+    /// in flight on it. The default: 2; more connections batch less.
+    #[must_use]
+    pub const fn lanes(mut self, lanes: usize) -> Self {
+        self.lanes = lanes;
+        self
+    }
+
+    /// Refuses larger values. The default: 64 MiB; Redis itself takes 512 MiB.
+    #[must_use]
+    pub const fn max_value_len(mut self, bytes: usize) -> Self {
+        self.max_value_len = bytes;
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// If the server can't be reached or refuses the credentials.
+    pub async fn connect(self) -> Result<RedisStore> {
+        let store = self.unconnected()?;
+        store.lanes().connect().await?;
+        store.start();
+        Ok(store)
+    }
+
+    /// A store that connects in the background: until then its operations fail at once as
+    /// [`ErrorKind::Unavailable`], so that an application can start without Redis.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for settings that can't work.
+    pub fn connect_in_background(self) -> Result<RedisStore> {
+        let store = self.unconnected()?;
+        store.start();
+        Ok(store)
+    }
+
+    fn unconnected(self) -> Result<RedisStore> {
+        if self.lanes == 0 || self.deadline.is_zero() || self.connect_timeout.is_zero() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "a Redis store needs at least one lane, and deadlines above zero",
+            ));
+        }
+        let clock = Arc::new(Clock::start());
+        let manager = Manager::new(
+            &self.endpoint,
+            self.connect_timeout,
+            self.deadline,
+            Arc::clone(&clock),
+        )
+        .map_err(|error| error::connection(error, self.deadline))?;
+        let pool = Pool::builder()
+            .max_size(u32::try_from(self.lanes).unwrap_or(u32::MAX))
+            .test_on_check_out(false)
+            .retry_connection(false)
+            .connection_timeout(self.connect_timeout)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .build_unchecked(manager);
+        let lanes = Arc::new(Lanes::new(pool, self.lanes, self.deadline));
+        let subscriber = Subscriber::new(&self.endpoint, self.connect_timeout, self.deadline);
+        Ok(RedisStore::new(
+            self.endpoint,
+            lanes,
+            subscriber,
+            clock,
+            self.max_value_len,
+        ))
+    }
+}

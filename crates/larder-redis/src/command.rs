@@ -1,0 +1,71 @@
+//! The commands, written once.
+
+use std::time::Duration;
+
+use larder_store::{Arg, Key, Update};
+use redis::Cmd;
+
+/// How a script is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// By its hash; the server may not know it.
+    Hash,
+    /// By its source; the server knows it from then on.
+    Source,
+}
+
+pub(crate) fn get(key: &Key) -> Cmd {
+    let mut command = Cmd::with_capacity(2, 3 + key.len());
+    command.arg("GET").arg(key.as_bytes());
+    command
+}
+
+pub(crate) fn mget(keys: &[Key]) -> Cmd {
+    keyed("MGET", keys)
+}
+
+pub(crate) fn unlink(keys: &[Key]) -> Cmd {
+    keyed("UNLINK", keys)
+}
+
+pub(crate) fn set(key: &Key, value: &[u8], ttl: Option<Duration>) -> Cmd {
+    let mut command = Cmd::with_capacity(5, 32 + key.len() + value.len());
+    command.arg("SET").arg(key.as_bytes()).arg(value);
+    if let Some(ttl) = ttl {
+        command.arg("PX").arg(millis(ttl));
+    }
+    command
+}
+
+pub(crate) fn run(key: &Key, update: &Update, by: By) -> Cmd {
+    let script = update.script();
+    let (name, script) = match by {
+        By::Hash => ("EVALSHA", script.sha1()),
+        By::Source => ("EVAL", script.source()),
+    };
+    let mut command = redis::cmd(name);
+    command.arg(script).arg(1).arg(key.as_bytes());
+    for arg in update.args() {
+        match arg {
+            Arg::Int(int) => command.arg(int),
+            Arg::Bytes(bytes) => command.arg(&bytes[..]),
+        };
+    }
+    command
+}
+
+fn keyed(name: &str, keys: &[Key]) -> Cmd {
+    let bytes: usize = keys.iter().map(|key| key.len()).sum();
+    let mut command = Cmd::with_capacity(keys.len() + 1, name.len() + bytes);
+    command.arg(name);
+    for key in keys {
+        command.arg(key.as_bytes());
+    }
+    command
+}
+
+/// Whole milliseconds, rounded up, at least one and no more than Redis takes.
+fn millis(ttl: Duration) -> u64 {
+    const MOST: u128 = 1 << 52;
+    u64::try_from(ttl.as_micros().div_ceil(1_000).clamp(1, MOST)).unwrap_or(1 << 52)
+}

@@ -1,0 +1,117 @@
+//! Redis' errors as the store's.
+
+use std::time::Duration;
+
+use larder_store::{Error, ErrorKind};
+use redis::{RedisError, ServerError, ServerErrorKind};
+
+/// What the client library reports: the connection failed, or the server refused it.
+pub(crate) fn connection(error: RedisError, deadline: Duration) -> Error {
+    let (kind, message) = match error.kind() {
+        _ if error.is_timeout() => (
+            ErrorKind::Timeout,
+            format!("Redis did not answer within {deadline:?}").into(),
+        ),
+        redis::ErrorKind::AuthenticationFailed => (
+            ErrorKind::Auth,
+            "Redis refused the credentials: check user and password in the URL".into(),
+        ),
+        redis::ErrorKind::Server(kind) => {
+            return server_kind(kind, error.code()).with_source(error);
+        }
+        redis::ErrorKind::Extension => {
+            return by_code(error.code().unwrap_or_default()).with_source(error);
+        }
+        redis::ErrorKind::RESP3NotSupported => (
+            ErrorKind::Config,
+            "the server doesn't speak RESP3: Redis 6.0 or newer is needed".into(),
+        ),
+        redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType => {
+            (ErrorKind::Protocol, "Redis' reply can't be read".into())
+        }
+        _ => (
+            ErrorKind::Unavailable,
+            std::borrow::Cow::Borrowed("Redis can't be reached"),
+        ),
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+/// An error that the server answered a command with.
+pub(crate) fn server(error: ServerError) -> Error {
+    let known = match error.kind() {
+        Some(kind) => server_kind(kind, Some(error.code())),
+        None => by_code(error.code()),
+    };
+    let detail = error.details().unwrap_or_default();
+    // Before Redis 7 a script's errors come wrapped.
+    let wrapped = ["WRONGTYPE", "OOM", "READONLY"]
+        .into_iter()
+        .find(|code| detail.contains(code));
+    let mapped = match (known.kind(), wrapped) {
+        (ErrorKind::Server, Some(code)) => by_code(code),
+        _ => known,
+    };
+    // "unknown command" quotes the arguments.
+    if detail.contains("args beginning with") {
+        return mapped;
+    }
+    mapped.with_source(RedisError::from(error))
+}
+
+pub(crate) fn is_no_script(error: &ServerError) -> bool {
+    error.kind() == Some(ServerErrorKind::NoScript)
+}
+
+fn server_kind(kind: ServerErrorKind, code: Option<&str>) -> Error {
+    match kind {
+        ServerErrorKind::BusyLoading
+        | ServerErrorKind::MasterDown
+        | ServerErrorKind::ClusterDown
+        | ServerErrorKind::TryAgain => Error::new(
+            ErrorKind::Unavailable,
+            "Redis is starting up or without a master",
+        ),
+        ServerErrorKind::ReadOnly => by_code("READONLY"),
+        ServerErrorKind::NoPerm => by_code("NOPERM"),
+        _ => by_code(code.unwrap_or_default()),
+    }
+}
+
+fn by_code(code: &str) -> Error {
+    match code {
+        "WRONGTYPE" => Error::new(
+            ErrorKind::WrongType,
+            "the key holds another type of Redis value; it is left alone",
+        ),
+        "OOM" => Error::new(
+            ErrorKind::OutOfMemory,
+            "Redis is over its maxmemory and evicts nothing: raise it or set a maxmemory-policy",
+        ),
+        "READONLY" => Error::new(
+            ErrorKind::ReadOnly,
+            "this Redis is a replica: writes go to the master",
+        ),
+        "NOAUTH" | "WRONGPASS" => Error::new(
+            ErrorKind::Auth,
+            "Redis refused the credentials: check user and password in the URL",
+        ),
+        "NOPERM" => Error::new(
+            ErrorKind::Auth,
+            "the Redis user may not do this: it needs GET, MGET, SET, DEL, UNLINK, EVAL, EVALSHA, TIME, PUBLISH, SUBSCRIBE and PING on larder:*",
+        ),
+        "BUSY" => Error::new(ErrorKind::Unavailable, "Redis is busy with a script"),
+        code => Error::new(
+            ErrorKind::Server,
+            format!("Redis answered with the error {code}"),
+        ),
+    }
+}
+
+/// Whether a connection that produced this error must not be used again.
+pub(crate) fn breaks_connection(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ReadOnly | ErrorKind::Protocol | ErrorKind::Unavailable
+    ) || error.kind() == ErrorKind::Auth && !error.to_string().starts_with("the Redis user")
+}

@@ -1,0 +1,100 @@
+//! One shared connection.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
+};
+
+use arc_swap::ArcSwapOption;
+use bb8::PooledConnection;
+use redis::aio::MultiplexedConnection;
+
+use crate::manager::{Connection, Manager};
+
+/// A slot for a connection that any number of operations share. Taking it touches neither the pool nor a lock.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    live: ArcSwapOption<Live>,
+    in_flight: AtomicUsize,
+}
+
+/// A connection in use.
+#[derive(Debug)]
+pub(crate) struct Live {
+    multiplexed: MultiplexedConnection,
+    broken: Arc<AtomicBool>,
+    timeouts: AtomicU32,
+    /// Keeps the connection checked out, since the pool reaps what is returned.
+    _owned: PooledConnection<'static, Manager>,
+}
+
+impl Live {
+    pub(crate) fn new(owned: PooledConnection<'static, Manager>) -> Self {
+        let Connection {
+            multiplexed,
+            broken,
+        } = &*owned;
+        Self {
+            multiplexed: multiplexed.clone(),
+            broken: Arc::clone(broken),
+            timeouts: AtomicU32::new(0),
+            _owned: owned,
+        }
+    }
+
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.multiplexed.clone()
+    }
+
+    /// Counts a reply: the connection is not hung.
+    pub(crate) fn answered(&self) {
+        if self.timeouts.load(Relaxed) != 0 {
+            self.timeouts.store(0, Relaxed);
+        }
+    }
+
+    /// Counts a timeout and says how many came in a row.
+    pub(crate) fn timed_out(&self) -> u32 {
+        self.timeouts.fetch_add(1, Relaxed) + 1
+    }
+}
+
+impl Lane {
+    pub(crate) fn live(&self) -> Option<Arc<Live>> {
+        self.live.load_full()
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.live.load().is_none()
+    }
+
+    pub(crate) fn put(&self, live: Live) {
+        self.live.store(Some(Arc::new(live)));
+    }
+
+    /// Takes the connection out of use, if it still is this one. Its requests in flight fail at once.
+    pub(crate) fn retire(&self, live: &Arc<Live>) -> bool {
+        live.broken.store(true, Relaxed);
+        let seen = self.live.compare_and_swap(live, None);
+        seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, live))
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Counts an operation for as long as the guard lives.
+    pub(crate) fn enter(&self) -> InFlight<'_> {
+        self.in_flight.fetch_add(1, Relaxed);
+        InFlight(&self.in_flight)
+    }
+}
+
+/// An operation under way.
+pub(crate) struct InFlight<'a>(&'a AtomicUsize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}

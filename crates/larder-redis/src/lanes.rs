@@ -1,0 +1,196 @@
+//! Lanes and their reconnector.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use bb8::{Pool, RunError};
+use larder_store::{Error, ErrorKind, Result};
+use redis::{Cmd, Pipeline, RedisError, Value};
+use tokio::{sync::Notify, time::sleep};
+
+use crate::{
+    error,
+    lane::{Lane, Live},
+    manager::Manager,
+};
+
+/// Operations in flight on the first lane before the next one is used: fewer connections batch better.
+const BUSY: usize = 32;
+/// Timeouts in a row after which a connection counts as hung.
+const HUNG: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(10);
+const LONGEST_BACKOFF: Duration = Duration::from_millis(250);
+
+/// The connections of a store. An operation takes the first lane that isn't busy; one that is down is passed
+/// over, and if all are, the operation fails at once instead of waiting for its deadline.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    lanes: Box<[Lane]>,
+    pool: Pool<Manager>,
+    deadline: Duration,
+    down: Notify,
+    last_error: Mutex<Option<Error>>,
+    closed: AtomicBool,
+    pub(crate) reconnects: AtomicU64,
+}
+
+impl Lanes {
+    pub(crate) fn new(pool: Pool<Manager>, count: usize, deadline: Duration) -> Self {
+        Self {
+            lanes: (0..count).map(|_| Lane::default()).collect(),
+            pool,
+            deadline,
+            down: Notify::new(),
+            last_error: Mutex::default(),
+            closed: AtomicBool::new(false),
+            reconnects: AtomicU64::new(0),
+        }
+    }
+
+    /// Connects the first lane, so that a wrong address or password shows at once.
+    pub(crate) async fn connect(&self) -> Result<()> {
+        match self.lanes.first() {
+            Some(lane) => self.fill(lane).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the lanes filled, one connection at a time.
+    pub(crate) async fn keep_filled(self: Arc<Self>) {
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            let Some(lane) = self.lanes.iter().find(|lane| lane.is_down()) else {
+                self.down.notified().await;
+                continue;
+            };
+            if self.fill(lane).await.is_ok() {
+                backoff = FIRST_BACKOFF;
+                self.reconnects.fetch_add(1, Relaxed);
+            } else {
+                sleep(backoff).await;
+                backoff = (backoff * 2).min(LONGEST_BACKOFF);
+            }
+        }
+    }
+
+    async fn fill(&self, lane: &Lane) -> Result<()> {
+        let error = match self.pool.get_owned().await {
+            Ok(connection) => {
+                lane.put(Live::new(connection));
+                return Ok(());
+            }
+            Err(RunError::User(error)) => error::connection(error, self.deadline),
+            Err(RunError::TimedOut) => {
+                Error::new(ErrorKind::Unavailable, "connecting to Redis took too long")
+            }
+        };
+        *self.last_error() = Some(error.clone());
+        Err(error)
+    }
+
+    /// Sends one command and returns its reply, which may be an error of the server's.
+    pub(crate) async fn command(&self, command: &Cmd) -> Result<Value> {
+        let (lane, live) = self.pick()?;
+        let _in_flight = lane.enter();
+        let reply = live.connection().send_packed_command(command).await;
+        self.judge(lane, &live, reply)
+    }
+
+    /// Sends several commands at once and returns their replies.
+    pub(crate) async fn pipeline(&self, pipeline: &Pipeline, count: usize) -> Result<Vec<Value>> {
+        let (lane, live) = self.pick()?;
+        let _in_flight = lane.enter();
+        let mut connection = live.connection();
+        let replies = connection.send_packed_commands(pipeline, 0, count).await;
+        self.judge(lane, &live, replies)
+    }
+
+    fn pick(&self) -> Result<(&Lane, Arc<Live>)> {
+        let idle = self
+            .lanes
+            .iter()
+            .filter(|lane| lane.in_flight() < BUSY && !lane.is_down());
+        let least_busy = || {
+            let up = self.lanes.iter().filter(|lane| !lane.is_down());
+            up.min_by_key(|lane| lane.in_flight())
+        };
+        let lane = idle.into_iter().next().or_else(least_busy);
+        lane.and_then(|lane| Some((lane, lane.live()?)))
+            .ok_or_else(|| self.unavailable())
+    }
+
+    /// What an answer says about the connection it came over.
+    fn judge<T>(&self, lane: &Lane, live: &Arc<Live>, reply: Result<T, RedisError>) -> Result<T> {
+        let error = match reply {
+            Ok(reply) => {
+                live.answered();
+                return Ok(reply);
+            }
+            Err(error) => error::connection(error, self.deadline),
+        };
+        let broken = match error.kind() {
+            ErrorKind::Timeout => live.timed_out() >= HUNG,
+            _ => error::breaks_connection(&error),
+        };
+        if broken {
+            self.retire(lane, live, &error);
+        }
+        Err(error)
+    }
+
+    fn retire(&self, lane: &Lane, live: &Arc<Live>, error: &Error) {
+        if lane.retire(live) {
+            *self.last_error() = Some(error.clone());
+            self.down.notify_one();
+        }
+    }
+
+    /// Takes connections out of use after the server itself said that they are of no use.
+    pub(crate) fn refused(&self, error: &Error) {
+        if !error::breaks_connection(error) {
+            return;
+        }
+        for lane in &self.lanes {
+            if let Some(live) = lane.live() {
+                self.retire(lane, &live, error);
+            }
+        }
+    }
+
+    /// Closes all connections for good.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Relaxed);
+        let error = self.unavailable();
+        for lane in &self.lanes {
+            if let Some(live) = lane.live() {
+                self.retire(lane, &live, &error);
+            }
+        }
+    }
+
+    fn unavailable(&self) -> Error {
+        if self.closed.load(Relaxed) {
+            return Error::new(ErrorKind::Shutdown, "the Redis store was shut down");
+        }
+        let unavailable = Error::new(
+            ErrorKind::Unavailable,
+            "Redis can't be reached; reconnecting in the background",
+        );
+        match self.last_error().clone() {
+            Some(error) if error.kind() == ErrorKind::Auth => error,
+            Some(error) => unavailable.with_source(error),
+            None => unavailable,
+        }
+    }
+
+    fn last_error(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

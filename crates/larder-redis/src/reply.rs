@@ -1,0 +1,78 @@
+//! Redis' replies as the store's.
+
+use bytes::Bytes;
+use larder_store::{Error, ErrorKind, Reply, Result};
+use redis::Value;
+
+use crate::{clock::Clock, error};
+
+/// A record, or that there is none.
+pub(crate) fn record(value: Value) -> Result<Option<Bytes>> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        Value::ServerError(error) => Err(error::server(error)),
+        _ => Err(unexpected()),
+    }
+}
+
+/// As many records as were asked for.
+pub(crate) fn records(value: Value, count: usize) -> Result<Vec<Option<Bytes>>> {
+    match value {
+        Value::Array(values) if values.len() == count => values.into_iter().map(record).collect(),
+        Value::ServerError(error) => Err(error::server(error)),
+        _ => Err(unexpected()),
+    }
+}
+
+/// A count.
+pub(crate) fn count(value: Value) -> Result<u64> {
+    match value {
+        Value::Int(count) => u64::try_from(count).map_err(|_negative| unexpected()),
+        Value::ServerError(error) => Err(error::server(error)),
+        _ => Err(unexpected()),
+    }
+}
+
+/// That it was done.
+pub(crate) fn done(value: Value) -> Result<()> {
+    match value {
+        Value::ServerError(error) => Err(error::server(error)),
+        _ => Ok(()),
+    }
+}
+
+/// What a script replied; the time that comes with it sets the clock.
+pub(crate) fn scripted(value: Value, clock: &Clock) -> Result<Reply> {
+    match value {
+        Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
+            Ok([Value::Int(now_us), reply]) => {
+                clock.observe(now_us);
+                plain(reply)
+            }
+            _ => Err(unexpected()),
+        },
+        Value::ServerError(error) => Err(error::server(error)),
+        _ => Err(unexpected()),
+    }
+}
+
+fn plain(value: Value) -> Result<Reply> {
+    match value {
+        Value::Nil => Ok(Reply::Nil),
+        Value::Int(int) => Ok(Reply::Int(int)),
+        Value::BulkString(bytes) => Ok(Reply::Bytes(bytes.into())),
+        Value::Array(values) => {
+            let replies: Result<_> = values.into_iter().map(plain).collect();
+            replies.map(Reply::List)
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+fn unexpected() -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        "Redis' reply has another shape than the command's",
+    )
+}
