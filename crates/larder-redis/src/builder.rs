@@ -98,7 +98,8 @@ impl RedisStoreBuilder {
         )
         .map_err(|error| error::connection(error, self.deadline))?;
         let pool = Pool::builder()
-            .max_size(u32::try_from(self.lanes).unwrap_or(u32::MAX))
+            // Retired connections count until their last request is answered.
+            .max_size(u32::try_from(self.lanes.saturating_mul(4)).unwrap_or(u32::MAX))
             .test_on_check_out(false)
             .retry_connection(false)
             .connection_timeout(self.connect_timeout)

@@ -79,18 +79,32 @@ impl Lanes {
     }
 
     async fn fill(&self, lane: &Lane) -> Result<()> {
-        let error = match self.pool.get_owned().await {
-            Ok(connection) => {
-                lane.put(Live::new(connection));
-                return Ok(());
+        match self.connection().await {
+            Ok(live) => {
+                lane.put(live);
+                Ok(())
             }
-            Err(RunError::User(error)) => error::connection(error, self.deadline),
-            Err(RunError::TimedOut) => {
+            Err(error) => {
+                *self.last_error() = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// A new connection, owned by the pool. It is made outside and added, since the pool's own `get` would
+    /// keep quiet about the error and wait for its whole timeout.
+    async fn connection(&self) -> Result<Live> {
+        let connection = self.pool.dedicated_connection().await;
+        let connection = connection.map_err(|error| error::connection(error, self.deadline))?;
+        let full = |_| Error::new(ErrorKind::Unavailable, "too many connections are closing");
+        self.pool.add(connection).map_err(full)?;
+        let taken = self.pool.get_owned().await;
+        taken.map(Live::new).map_err(|error| match error {
+            RunError::User(error) => error::connection(error, self.deadline),
+            RunError::TimedOut => {
                 Error::new(ErrorKind::Unavailable, "connecting to Redis took too long")
             }
-        };
-        *self.last_error() = Some(error.clone());
-        Err(error)
+        })
     }
 
     /// Sends one command and returns its reply, which may be an error of the server's.

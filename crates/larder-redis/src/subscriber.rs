@@ -39,7 +39,14 @@ pub(crate) struct Subscriber {
     endpoint: Endpoint,
     connect_timeout: Duration,
     deadline: Duration,
-    task: Mutex<Option<Task>>,
+    task: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Unused,
+    Running(Task),
+    Stopped,
 }
 
 #[derive(Debug)]
@@ -65,7 +72,7 @@ impl Subscriber {
             endpoint: endpoint.clone(),
             connect_timeout,
             deadline,
-            task: Mutex::default(),
+            task: Mutex::new(State::Unused),
         }
     }
 
@@ -86,10 +93,7 @@ impl Subscriber {
         };
         match timeout(self.connect_timeout + self.deadline, request).await {
             Ok(Some(())) => Ok(listener.into_subscription()),
-            Ok(None) => Err(Error::new(
-                ErrorKind::Shutdown,
-                "the Redis store was shut down",
-            )),
+            Ok(None) => Err(stopped()),
             Err(elapsed) => Err(Error::new(
                 ErrorKind::Timeout,
                 "Redis did not confirm the subscription in time",
@@ -99,17 +103,19 @@ impl Subscriber {
     }
 
     pub(crate) fn stop(&self) {
-        if let Some(task) = self.lock().take() {
+        if let State::Running(task) = std::mem::replace(&mut *self.lock(), State::Stopped) {
             task.abort.abort();
         }
     }
 
     fn task(&self) -> Result<(mpsc::Sender<Request>, Arc<Channels>)> {
-        let mut task = self.lock();
-        if let Some(task) = &*task
-            && !task.abort.is_finished()
-        {
-            return Ok((task.requests.clone(), Arc::clone(&task.channels)));
+        let mut state = self.lock();
+        match &*state {
+            State::Running(task) if !task.abort.is_finished() => {
+                return Ok((task.requests.clone(), Arc::clone(&task.channels)));
+            }
+            State::Stopped => return Err(stopped()),
+            _ => {}
         }
         let client = Client::open(self.endpoint.info()).map_err(|error| {
             Error::new(ErrorKind::Config, "the Redis URL can't be used").with_source(error)
@@ -124,7 +130,7 @@ impl Subscriber {
             queue,
         };
         let abort = tokio::spawn(connection.run()).abort_handle();
-        *task = Some(Task {
+        *state = State::Running(Task {
             requests: requests.clone(),
             channels: Arc::clone(&channels),
             abort,
@@ -132,7 +138,7 @@ impl Subscriber {
         Ok((requests, channels))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Task>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -227,17 +233,21 @@ struct Listening {
 
 impl Listening {
     async fn run(mut self) {
+        let mut first = true;
         loop {
-            if let Ok((sink, stream)) = self.connect().await
-                && self.listen(sink, stream).await.is_ok()
-            {
-                return;
+            if let Ok((sink, stream)) = self.connect().await {
+                if !std::mem::take(&mut first) {
+                    self.channels.tell_all(&Event::Gap);
+                }
+                if self.listen(sink, stream).await.is_ok() {
+                    return;
+                }
             }
             sleep(BACKOFF).await;
         }
     }
 
-    /// Connects, subscribes to everything that is listened to, and says that there was a gap.
+    /// Connects and subscribes to everything that is listened to.
     async fn connect(&self) -> RedisResult<(PubSubSink, PubSubStream)> {
         let connect = async {
             let (mut sink, stream) = self.client.get_async_pubsub().await?.split();
@@ -246,7 +256,6 @@ impl Listening {
                 let names: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
                 sink.subscribe(&names[..]).await?;
             }
-            self.channels.tell_all(&Event::Gap);
             Ok((sink, stream))
         };
         within(self.connect_timeout, connect).await
@@ -294,6 +303,10 @@ impl Listening {
             Request::Unsubscribe(_) => Ok(()),
         }
     }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Shutdown, "the Redis store was shut down")
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {

@@ -1,0 +1,220 @@
+//! Redis down, hung, restarted, or behind a bad network.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use larder_redis::RedisStore;
+use larder_store::{
+    ErrorKind, Event, Input, Key, Namespace, Outcome, Reply, Script, Store, Update,
+};
+use larder_testing::{Proxy, RedisServer};
+use tokio::time::{sleep, timeout};
+
+const DEADLINE: Duration = Duration::from_millis(100);
+const SLACK: Duration = Duration::from_millis(50);
+const BACK_WITHIN: Duration = Duration::from_secs(1);
+
+fn key() -> Key {
+    Namespace::new("faults", 1)
+        .and_then(|space| space.key("a"))
+        .expect("a key")
+}
+
+/// How long until the store works again.
+async fn recovery(store: &RedisStore) -> Duration {
+    let started = Instant::now();
+    while store.ping().await.is_err() {
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "never came back"
+        );
+        sleep(Duration::from_millis(5)).await;
+    }
+    started.elapsed()
+}
+
+#[tokio::test]
+async fn a_killed_server_fails_at_once_and_is_used_again_after_its_restart() {
+    let server = RedisServer::start().await.expect("a server");
+    let store = RedisStore::connect(&server.url()).await.expect("a store");
+    server.kill().await.expect("kill");
+    for _ in 0..20 {
+        let started = Instant::now();
+        let error = store.get(&key()).await.expect_err("down");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        assert!(started.elapsed() < SLACK, "{:?}", started.elapsed());
+    }
+    server.restart().await.expect("restart");
+    let took = recovery(&store).await;
+    assert!(took < BACK_WITHIN, "{took:?}");
+    assert!(store.stats().reconnects >= 1);
+}
+
+#[tokio::test]
+async fn a_hung_server_fails_within_the_deadline_and_is_used_again_when_it_goes_on() {
+    let server = RedisServer::start().await.expect("a server");
+    let store = RedisStore::connect(&server.url()).await.expect("a store");
+    server.pause().expect("pause");
+    for _ in 0..10 {
+        let started = Instant::now();
+        let error = store.get(&key()).await.expect_err("hung");
+        assert!(error.is_transient(), "{error:?}");
+        assert!(
+            started.elapsed() < DEADLINE + SLACK,
+            "{:?}",
+            started.elapsed()
+        );
+    }
+    // By now the connections count as hung, and nobody waits for them any more.
+    let started = Instant::now();
+    store.get(&key()).await.expect_err("hung");
+    assert!(started.elapsed() < SLACK, "{:?}", started.elapsed());
+    server.resume().expect("resume");
+    let took = recovery(&store).await;
+    assert!(took < BACK_WITHIN, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_black_hole_is_noticed_and_left() {
+    let server = RedisServer::start().await.expect("a server");
+    let proxy = Proxy::start(server.port()).await.expect("a proxy");
+    let url = server.url_on_port(proxy.port());
+    let store = RedisStore::connect(&url).await.expect("a store");
+    proxy.black_hole(true);
+    for _ in 0..4 {
+        let started = Instant::now();
+        store.get(&key()).await.expect_err("black hole");
+        assert!(
+            started.elapsed() < DEADLINE + SLACK,
+            "{:?}",
+            started.elapsed()
+        );
+    }
+    proxy.black_hole(false);
+    let took = recovery(&store).await;
+    assert!(took < BACK_WITHIN, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_reset_connection_is_replaced() {
+    let server = RedisServer::start().await.expect("a server");
+    let proxy = Proxy::start(server.port()).await.expect("a proxy");
+    let url = server.url_on_port(proxy.port());
+    let store = RedisStore::connect(&url).await.expect("a store");
+    for _ in 0..5 {
+        proxy.reset();
+        let took = recovery(&store).await;
+        assert!(took < BACK_WITHIN, "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_network_is_waited_for_up_to_the_deadline() {
+    let server = RedisServer::start().await.expect("a server");
+    let proxy = Proxy::start(server.port()).await.expect("a proxy");
+    let url = server.url_on_port(proxy.port());
+    let store = RedisStore::connect(&url).await.expect("a store");
+    proxy.delay(DEADLINE / 4);
+    assert_eq!(store.get(&key()).await.expect("slow"), None);
+    proxy.delay(DEADLINE);
+    let error = store.get(&key()).await.expect_err("too slow");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn a_store_can_start_before_its_server() {
+    let server = RedisServer::start().await.expect("a server");
+    server.kill().await.expect("kill");
+    let builder = RedisStore::builder(&server.url()).expect("a URL");
+    let store = builder.connect_in_background().expect("a store");
+    assert_eq!(
+        store.get(&key()).await.expect_err("down").kind(),
+        ErrorKind::Unavailable
+    );
+    server.restart().await.expect("restart");
+    let took = recovery(&store).await;
+    assert!(took < BACK_WITHIN, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_tasks_all_hear_of_an_outage_and_none_is_stuck() {
+    let server = RedisServer::start().await.expect("a server");
+    let store = RedisStore::connect(&server.url()).await.expect("a store");
+    server.pause().expect("pause");
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..256)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.get(&key()).await.is_err() })
+        })
+        .collect();
+    for task in tasks {
+        assert!(task.await.expect("a task"));
+    }
+    assert!(
+        started.elapsed() < DEADLINE + 2 * SLACK,
+        "{:?}",
+        started.elapsed()
+    );
+    server.resume().expect("resume");
+}
+
+fn announce(input: Input<'_>) -> Outcome {
+    let _ = input;
+    Outcome::keep(Reply::Nil).notify(Some(Bytes::from_static(b"hello")))
+}
+
+const ANNOUNCE_LUA: &str =
+    "local function step(record, args, now_us) return nil, nil, nil, nil, 'hello' end";
+
+static ANNOUNCE: Script = Script::new("announce", &[ANNOUNCE_LUA], announce);
+
+#[tokio::test]
+async fn subscriptions_survive_a_restart_and_tell_of_the_gap() {
+    let server = RedisServer::start().await.expect("a server");
+    let store = RedisStore::connect(&server.url()).await.expect("a store");
+    let mut events = store.subscribe(&key()).await.expect("subscribe");
+    server.kill().await.expect("kill");
+    server.restart().await.expect("restart");
+    let gap = timeout(Duration::from_secs(5), events.next())
+        .await
+        .expect("in time");
+    assert_eq!(gap, Some(Event::Gap));
+    recovery(&store).await;
+    store
+        .update(&key(), &Update::new(&ANNOUNCE))
+        .await
+        .expect("update");
+    let message = timeout(Duration::from_secs(5), events.next())
+        .await
+        .expect("in time");
+    assert_eq!(message, Some(Event::Message(Bytes::from_static(b"hello"))));
+}
+
+#[tokio::test]
+async fn a_flushed_script_cache_costs_one_more_round_trip_and_nothing_else() {
+    let server = RedisServer::start().await.expect("a server");
+    let store = RedisStore::connect(&server.url()).await.expect("a store");
+    let update = Update::new(&ANNOUNCE);
+    let pair = [(key(), update.clone()), (key(), update.clone())];
+    let mut watch = server.watch().await.expect("watch");
+    store.update(&key(), &update).await.expect("unknown");
+    assert_eq!(
+        watch.commands().await.expect("commands"),
+        ["EVALSHA", "EVAL"]
+    );
+    store.update(&key(), &update).await.expect("known");
+    assert_eq!(watch.commands().await.expect("commands"), ["EVALSHA"]);
+    server
+        .command::<String>(&["SCRIPT", "FLUSH"])
+        .await
+        .expect("flush");
+    watch.commands().await.expect("the flush");
+    for reply in store.update_many(&pair).await.expect("unknown") {
+        assert_eq!(reply.expect("a reply"), Reply::Nil);
+    }
+    assert_eq!(
+        watch.commands().await.expect("commands"),
+        ["EVALSHA", "EVALSHA", "EVAL", "EVAL"]
+    );
+}
