@@ -187,3 +187,77 @@ impl<K, V> fmt::Debug for KeyspaceBuilder<K, V> {
             .finish_non_exhaustive()
     }
 }
+
+/// Gives a pattern's builder the settings of the keyspace in its field `keyspace`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! keyspace_settings {
+    ($builder:ident) => {
+        impl<K, V> $builder<K, V> {
+            $crate::keyspace_settings! { @each
+                /// The version of the stored type, part of every key. Raise it when the type changes shape: the
+                /// old entries are never read again and expire. The default: 1.
+                version(version: u32);
+                /// How long a value counts as fresh. The default: 5 minutes.
+                ttl(ttl: ::std::time::Duration);
+                /// Stores "there is none" for this long, so that look-ups of missing keys don't all reach the
+                /// origin. Invalidate a key when it is created. The default: not stored.
+                negative_ttl(ttl: ::std::time::Duration);
+                /// Takes up to this share off each TTL, by lot, so that entries stored together don't expire
+                /// together. Between 0.0 and 1.0; the default: 0.1.
+                jitter(share: f64);
+                /// Keeps an entry for this long past its TTL, to be served if the loader fails
+                /// (stale-if-error). The default: zero.
+                grace(grace: ::std::time::Duration);
+                /// How long a lease lives if its holder vanishes. It must be longer than a load takes. The
+                /// default: 11 s.
+                lease(lifetime: ::std::time::Duration);
+                /// How long a writer's hold lives if the writer vanishes. It must be longer than a database write
+                /// takes. The default: 10 s.
+                hold(lifetime: ::std::time::Duration);
+                /// Larger values, encoded and before compression, are returned and not stored. The default:
+                /// 8 MiB.
+                max_value_len(bytes: usize);
+                /// Refuses a database write if the store can't be told of it first. The default: write, and
+                /// invalidate as soon as the store is back.
+                store_required(required: bool);
+            }
+        }
+
+        $crate::keyspace_compression!($builder);
+    };
+    (@each $($(#[$doc:meta])* $name:ident($value:ident: $type:ty);)*) => {
+        $(
+            $(#[$doc])*
+            #[must_use]
+            pub fn $name(mut self, $value: $type) -> Self {
+                self.keyspace = self.keyspace.$name($value);
+                self
+            }
+        )*
+    };
+}
+
+/// The setting of compression, where there is one.
+#[cfg(feature = "zstd")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! keyspace_compression {
+    ($builder:ident) => {
+        impl<K, V> $builder<K, V> {
+            $crate::keyspace_settings! { @each
+                /// Compresses encoded values from this size on with zstd, where that makes them smaller. The
+                /// default: none.
+                compress_over(bytes: usize);
+            }
+        }
+    };
+}
+
+/// The setting of compression, where there is none.
+#[cfg(not(feature = "zstd"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! keyspace_compression {
+    ($builder:ident) => {};
+}

@@ -36,10 +36,3 @@ pub use origin::{Loaded, Origin};
 pub use stats::Stats;
 
 pub use larder_store::{BoxError, CacheKey, async_trait};
-
-#[doc(hidden)]
-pub mod private {
-    //! For the pattern crates.
-    pub use larder_store::Store;
-    pub use std::{sync::Arc, time::Duration};
-}

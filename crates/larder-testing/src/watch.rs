@@ -64,7 +64,7 @@ impl Watch {
 
 /// The command in a line like `+1700000000.123456 [0 127.0.0.1:5000] "GET" "key"`; none for a script's.
 fn client_command(line: &str) -> Option<String> {
-    const GREETINGS: [&str; 4] = ["HELLO", "CLIENT", "AUTH", "SELECT"];
+    const GREETINGS: [&str; 5] = ["HELLO", "CLIENT", "AUTH", "SELECT", "TIME"];
     let (_, rest) = line.split_once('[')?;
     let (client, command) = rest.split_once("] ")?;
     let name = command.split('"').nth(1)?.to_ascii_uppercase();

@@ -1,0 +1,3 @@
+//! What the benchmarks and the lab share.
+
+pub mod textbook;

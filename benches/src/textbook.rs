@@ -1,0 +1,66 @@
+//! Cache-aside as blog posts write it: GET, load, SETEX; DEL after a write. With its race: a reader that loaded
+//! before a write can store what it loaded after the DEL, and everybody reads the old value until the TTL ends.
+
+use std::time::Duration;
+
+use larder_store::BoxError;
+use redis::{AsyncCommands, aio::MultiplexedConnection};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The baseline. Keys are `{name}:{id}`, values are MessagePack.
+#[derive(Debug, Clone)]
+pub struct Textbook {
+    connection: MultiplexedConnection,
+    name: String,
+    ttl: Duration,
+}
+
+impl Textbook {
+    /// Over one multiplexed connection, as the redis crate's own examples do it.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn connect(url: &str, name: &str, ttl: Duration) -> Result<Self, BoxError> {
+        let client = redis::Client::open(url)?;
+        Ok(Self {
+            connection: client.get_multiplexed_async_connection().await?,
+            name: name.to_owned(),
+            ttl,
+        })
+    }
+
+    /// GET; on a miss load, then SETEX.
+    ///
+    /// # Errors
+    /// Those of Redis, of decoding and of the load: everything fails if anything fails.
+    pub async fn get<V, F, E>(&self, id: u64, load: F) -> Result<(Option<V>, bool), BoxError>
+    where
+        V: Serialize + DeserializeOwned,
+        F: Future<Output = Result<Option<V>, E>>,
+        E: Into<BoxError>,
+    {
+        let mut connection = self.connection.clone();
+        let key = format!("{}:{id}", self.name);
+        let cached: Option<Vec<u8>> = connection.get(&key).await?;
+        if let Some(bytes) = cached {
+            return Ok((Some(rmp_serde::from_slice(&bytes)?), true));
+        }
+        let value = load.await.map_err(Into::into)?;
+        if let Some(value) = &value {
+            let bytes = rmp_serde::to_vec_named(value)?;
+            let seconds = self.ttl.as_secs().max(1);
+            let _: () = connection.set_ex(&key, bytes, seconds).await?;
+        }
+        Ok((value, false))
+    }
+
+    /// DEL, after the database was written.
+    ///
+    /// # Errors
+    /// Those of Redis; the stale entry then stays.
+    pub async fn invalidate(&self, id: u64) -> Result<(), BoxError> {
+        let mut connection = self.connection.clone();
+        let _: () = connection.del(format!("{}:{id}", self.name)).await?;
+        Ok(())
+    }
+}

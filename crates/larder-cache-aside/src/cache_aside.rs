@@ -1,0 +1,236 @@
+//! The pattern.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use larder_cache::{
+    Cache, CacheKey, Codec, Error, Fetched, Filled, Keyspace, Leased, Lookup, Origin, Result,
+    Stats, Vacancy, WriteError, Written,
+};
+use larder_store::Store;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::CacheAsideBuilder;
+
+/// A cache beside a database: reads look in the store first and load what isn't there; writes go to the database and
+/// drop the entry. Cloning gives another handle on the same cache.
+///
+/// See the [crate's page](crate) for when to use it, what it guarantees and what it costs.
+pub struct CacheAside<K, V> {
+    pub(crate) inner: Arc<Inner<K, V>>,
+}
+
+pub(crate) struct Inner<K, V> {
+    pub(crate) keyspace: Keyspace<K, V>,
+    pub(crate) origin: Origin<K, V>,
+    pub(crate) soft_timeout: Option<Duration>,
+}
+
+impl<K, V: Serialize + DeserializeOwned> CacheAside<K, V> {
+    /// Settings of a cache in this store, under this name. Values are MessagePack.
+    #[must_use]
+    pub fn builder(store: impl Into<Arc<dyn Store>>, name: &str) -> CacheAsideBuilder<K, V> {
+        CacheAsideBuilder::new(store, name)
+    }
+}
+
+impl<K, V> CacheAside<K, V> {
+    /// Settings of a cache whose values are encoded by this codec.
+    #[must_use]
+    pub fn builder_with_codec(
+        store: impl Into<Arc<dyn Store>>,
+        name: &str,
+        codec: impl Codec<V>,
+    ) -> CacheAsideBuilder<K, V> {
+        CacheAsideBuilder::with_codec(store, name, codec)
+    }
+
+    pub(crate) fn new(
+        keyspace: Keyspace<K, V>,
+        origin: Origin<K, V>,
+        soft_timeout: Option<Duration>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                keyspace,
+                origin,
+                soft_timeout,
+            }),
+        }
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.keyspace.stats()
+    }
+
+    /// How many invalidations wait until the store can be told.
+    #[must_use]
+    pub fn deferred(&self) -> usize {
+        self.inner.keyspace.deferred()
+    }
+
+    /// Waits for what is under way in the background, 5 s at the most. Call it before the program ends; the
+    /// cache can still be used.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) if invalidations could not be sent by then.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.inner.keyspace.shutdown().await
+    }
+}
+
+impl<K, V> CacheAside<K, V>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    /// The value, or `None` if the origin has none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Loader`](crate::ErrorKind::Loader) and
+    /// [`ErrorKind::LoaderTimeout`](crate::ErrorKind::LoaderTimeout), if there is no stale entry to serve.
+    /// A failing store is no error.
+    ///
+    /// # Cancellation
+    /// May be dropped at any await: a load is dropped and its lease given back.
+    pub async fn get(&self, key: &K) -> Result<Option<V>> {
+        Ok(self.fetch(key).await?.value)
+    }
+
+    /// The value, who gave it, how old it is, and why the store was of no use if it wasn't.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn fetch(&self, key: &K) -> Result<Fetched<V>> {
+        match self.inner.keyspace.lookup(key).await {
+            Lookup::Hit(entry) if !entry.is_stale() => Ok(entry.into()),
+            Lookup::Hit(entry) => self.reload(key, entry).await,
+            Lookup::Miss(vacancy) => self.load_under_lease(key, vacancy).await,
+            Lookup::Busy => self.load_uncached(key, None).await,
+            Lookup::Failed(error) => self.load_uncached(key, Some(error)).await,
+        }
+    }
+
+    async fn load_under_lease(&self, key: &K, vacancy: Vacancy) -> Result<Fetched<V>> {
+        let seen = vacancy.error().cloned();
+        let lease = match self.inner.keyspace.lease(vacancy).await {
+            Ok(Leased::Granted(lease)) => lease,
+            Ok(Leased::Refused(Lookup::Hit(entry))) if !entry.is_stale() => {
+                return Ok(entry.into());
+            }
+            Ok(Leased::Refused(Lookup::Failed(error))) | Err(error) => {
+                return self.load_uncached(key, Some(error)).await;
+            }
+            Ok(Leased::Refused(_)) => return self.load_uncached(key, seen).await,
+        };
+        let loaded = self.inner.origin.load(&self.inner.keyspace, key).await?;
+        let filled = lease.fill(&loaded).await;
+        Ok(fetched(loaded, filled, seen))
+    }
+
+    pub(crate) async fn load_uncached(&self, key: &K, why: Option<Error>) -> Result<Fetched<V>> {
+        let loaded = self.inner.origin.load(&self.inner.keyspace, key).await?;
+        Ok(Fetched::loaded(loaded, why))
+    }
+
+    /// Drops what is cached for this key. Call it after the change is committed: no read that starts after `Ok`
+    /// sees what was there before, in whatever process.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) if the store can't be told now: it is repeated in
+    /// the background until it is.
+    ///
+    /// # Cancellation
+    /// A dropped request is seen through in the background.
+    pub async fn invalidate(&self, key: &K) -> Result<()> {
+        self.inner.keyspace.invalidate(key).await
+    }
+
+    /// [`invalidate`](Self::invalidate) for several keys in one round trip.
+    ///
+    /// # Errors
+    /// As [`invalidate`](Self::invalidate), if any of them was deferred.
+    pub async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
+        self.inner.keyspace.invalidate_many(keys).await
+    }
+
+    /// Runs a database write and drops the entry, in one bracket: from before the write starts until it is
+    /// committed, nobody stores what they loaded. Prefer it to [`invalidate`](Self::invalidate): a process
+    /// that dies between its commit and its invalidation leaves nothing stale for longer than the
+    /// hold.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Writer`](crate::ErrorKind::Writer) if the writer failed, and
+    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it was not run, since the store is required and
+    /// could not be reached.
+    ///
+    /// # Cancellation
+    /// If the future is dropped while the writer runs, the hold runs out by itself. Once the writer is done,
+    /// the end is seen through in the background.
+    pub async fn write<T, E: Into<WriteError>>(
+        &self,
+        key: &K,
+        writer: impl Future<Output = Result<T, E>>,
+    ) -> Result<Written<T>> {
+        self.inner.keyspace.write(key, writer).await
+    }
+}
+
+/// A loaded value, with why it could not be stored if it couldn't.
+pub(crate) fn fetched<V>(
+    loaded: larder_cache::Loaded<V>,
+    filled: Result<Filled>,
+    seen: Option<Error>,
+) -> Fetched<V> {
+    Fetched::loaded(loaded, filled.err().or(seen))
+}
+
+#[async_trait]
+impl<K, V> Cache<K, V> for CacheAside<K, V>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    async fn fetch(&self, key: &K) -> Result<Fetched<V>> {
+        Self::fetch(self, key).await
+    }
+
+    async fn get(&self, key: &K) -> Result<Option<V>> {
+        Self::get(self, key).await
+    }
+
+    async fn get_many(&self, keys: &[K]) -> Result<Vec<Option<V>>> {
+        Self::get_many(self, keys).await
+    }
+
+    async fn invalidate(&self, key: &K) -> Result<()> {
+        Self::invalidate(self, key).await
+    }
+
+    async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
+        Self::invalidate_many(self, keys).await
+    }
+
+    fn stats(&self) -> Stats {
+        Self::stats(self)
+    }
+}
+
+impl<K, V> Clone for CacheAside<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for CacheAside<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheAside")
+            .field("keyspace", &self.inner.keyspace)
+            .field("soft_timeout", &self.inner.soft_timeout)
+            .finish_non_exhaustive()
+    }
+}
