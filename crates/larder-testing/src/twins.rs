@@ -1,6 +1,6 @@
 //! Whether a script's two forms are the same.
 
-use std::{io, time::Duration};
+use std::{collections::HashMap, io, time::Duration};
 
 use bytes::Bytes;
 use larder_store::{Arg, NewTtl, Outcome, Reply, Timestamp, Update, Write};
@@ -14,6 +14,8 @@ const LEFT_MS: u64 = 1_000_000;
 const SLACK_MS: u64 = 60_000;
 const BATCH: usize = 250;
 const KEY: &str = "larder-twins";
+
+type Hashes = HashMap<&'static str, String>;
 
 /// One input for both forms of an update.
 #[derive(Debug, Clone)]
@@ -47,9 +49,10 @@ fn compare(url: &str, cases: &[Case]) -> redis::RedisResult<usize> {
     let mut announcements = listening.as_pubsub();
     announcements.set_read_timeout(Some(Duration::from_secs(5)))?;
     announcements.subscribe(KEY)?;
+    let hashes = load(&mut connection, cases)?;
     for batch in cases.chunks(BATCH) {
         let expected: Vec<_> = batch.iter().map(expect).collect();
-        let answers = run(&mut connection, batch)?;
+        let answers = run(&mut connection, &hashes, batch)?;
         for ((case, expected), answer) in batch.iter().zip(&expected).zip(answers.chunks(4)) {
             check(case, expected, answer);
         }
@@ -64,12 +67,33 @@ fn expect(case: &Case) -> Outcome {
     case.update.apply(case.record.as_ref(), case.now)
 }
 
+/// The hashes of the scripts by their names.
+fn load(connection: &mut Connection, cases: &[Case]) -> redis::RedisResult<Hashes> {
+    let mut hashes = Hashes::new();
+    for case in cases {
+        let script = case.update.script();
+        if !hashes.contains_key(script.name()) {
+            let source = script.source_at_given_time();
+            let hash = redis::cmd("SCRIPT")
+                .arg("LOAD")
+                .arg(source)
+                .query(connection)?;
+            hashes.insert(script.name(), hash);
+        }
+    }
+    Ok(hashes)
+}
+
 /// Four answers a case: setting the record up, the reply, the record, its time left.
-fn run(connection: &mut Connection, batch: &[Case]) -> redis::RedisResult<Vec<Value>> {
+fn run(
+    connection: &mut Connection,
+    hashes: &Hashes,
+    batch: &[Case],
+) -> redis::RedisResult<Vec<Value>> {
     let mut pipeline = Pipeline::new();
     for case in batch {
         pipeline.add_command(set_up(case));
-        pipeline.add_command(script(case));
+        pipeline.add_command(script(case, hashes));
         pipeline.cmd("GET").arg(KEY);
         pipeline.cmd("PTTL").arg(KEY);
     }
@@ -91,10 +115,10 @@ fn set_up(case: &Case) -> Cmd {
     command
 }
 
-fn script(case: &Case) -> Cmd {
-    let mut command = redis::cmd("EVAL");
-    let source = case.update.script().source_at_given_time();
-    command.arg(source).arg(1).arg(KEY);
+fn script(case: &Case, hashes: &Hashes) -> Cmd {
+    let mut command = redis::cmd("EVALSHA");
+    let hash = hashes.get(case.update.script().name());
+    command.arg(hash).arg(1).arg(KEY);
     for arg in case.update.args() {
         match arg {
             Arg::Int(int) => command.arg(int),

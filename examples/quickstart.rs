@@ -1,0 +1,15 @@
+//! Cache-aside on the embedded store: no server, nothing to install.
+//!
+//! `cargo run -p larder-examples --example quickstart`
+
+mod shop;
+
+use larder_memory::MemoryStore;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    // ANCHOR: store
+    let store = MemoryStore::new(10_000);
+    // ANCHOR_END: store
+    shop::tour(store.into()).await
+}
