@@ -82,17 +82,17 @@ async fn textbook() -> anyhow::Result<u64> {
 async fn larder() -> anyhow::Result<u64> {
     let row = Row::new();
     let database = row.clone();
-    let rows = CacheAside::<(), u64>::builder(MemoryStore::new(100), "row").build(move |()| {
+    let rows = CacheAside::<u64, u64>::builder(MemoryStore::new(100), "row").build(move |_id| {
         let database = database.clone();
         async move { Ok::<_, io::Error>(Some(database.read().await)) }
     })?;
     let reader = {
         let rows = rows.clone();
-        tokio::spawn(async move { rows.get(&()).await })
+        tokio::spawn(async move { rows.get(&1).await })
     };
     row.held_back.reached().await;
     row.write(2);
-    rows.invalidate(&()).await?;
+    rows.invalidate(&1).await?;
     row.held_back.open();
     assert_eq!(
         reader.await??,
@@ -100,7 +100,7 @@ async fn larder() -> anyhow::Result<u64> {
         "the reader itself began before the write"
     );
     assert_eq!(rows.stats().superseded, 1, "what it loaded was not stored");
-    rows.get(&())
+    rows.get(&1)
         .await?
         .ok_or_else(|| anyhow::anyhow!("no row"))
 }

@@ -71,6 +71,12 @@ impl<K, V> CacheAside<K, V> {
         self.inner.keyspace.deferred()
     }
 
+    /// How many tasks are under way in the background.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.inner.keyspace.tasks()
+    }
+
     /// Waits for what is under way in the background, 5 s at the most. Call it before the program ends; the
     /// cache can still be used.
     ///

@@ -47,7 +47,7 @@ pub(crate) struct Replay {
     pub(crate) store: StoreChoice,
 
     /// How many requests are under way at once.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     pub(crate) tasks: usize,
 
     /// How many percent of the requests update their key's row instead of reading it; 0.5 is one in 200.

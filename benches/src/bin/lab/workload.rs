@@ -1,6 +1,6 @@
 //! What is asked of every pattern: the trace, with some requests made writes.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -20,6 +20,12 @@ impl FromStr for Percent {
             Ok(_) => Err("a percentage is between 0 and 100".to_owned()),
             Err(error) => Err(format!("{error}; give a percentage between 0 and 100")),
         }
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", self.0)
     }
 }
 
