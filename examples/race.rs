@@ -75,7 +75,11 @@ async fn textbook() -> anyhow::Result<u64> {
     row.held_back.reached().await;
     textbook_write(&store, &row, 2).await?;
     row.held_back.open();
-    assert_eq!(reader.await??, 1, "the reader itself began before the write");
+    assert_eq!(
+        reader.await??,
+        1,
+        "the reader itself began before the write"
+    );
     textbook_get(&store, &row).await
 }
 
@@ -100,9 +104,7 @@ async fn larder() -> anyhow::Result<u64> {
         "the reader itself began before the write"
     );
     assert_eq!(rows.stats().superseded, 1, "what it loaded was not stored");
-    rows.get(&1)
-        .await?
-        .ok_or_else(|| anyhow::anyhow!("no row"))
+    rows.get(&1).await?.ok_or_else(|| anyhow::anyhow!("no row"))
 }
 
 #[tokio::main]

@@ -17,7 +17,7 @@ pub struct Report {
     pub states: usize,
     /// Distinct states.
     pub unique: usize,
-    /// Steps of the longest path that was followed.
+    /// Steps of the longest path that was followed; with several threads it varies from run to run.
     pub depth: usize,
     /// How long it took.
     pub time: Duration,

@@ -21,7 +21,7 @@ What is measured:
   The origin is a SQLite database in a temporary directory, a row of some 200 bytes for each key, made anew for
   each pattern. All patterns get the same requests in the same order, and the same ones are writes.
   A read is stale if it returns an older version of the row than one whose write, invalidation included, had been
-  acknowledged before the read began. Latencies are those of reads. \"origin queries\" counts the rows read from
+  acknowledged before the read began. A write whose invalidation was put off acknowledges nothing. Latencies are those of reads. \"origin queries\" counts the rows read from
   the database; a hit is a read that the store answered.";
 
 /// Replays a request trace against caching patterns, a store and a real database, and compares them.
@@ -89,7 +89,12 @@ pub(crate) struct Input {
     pub(crate) limit: Option<usize>,
 
     /// The exponent of the generated distribution: 0 asks for all keys alike, 1 is usual for web pages.
-    #[arg(long, value_name = "S", default_value_t = 0.99, conflicts_with = "trace")]
+    #[arg(
+        long,
+        value_name = "S",
+        default_value_t = 0.99,
+        conflicts_with = "trace"
+    )]
     pub(crate) zipf: f64,
 
     /// How many keys are generated.
@@ -139,7 +144,16 @@ mod tests {
 
     #[test]
     fn bad_times_are_refused() {
-        for bad in ["", "s", "0", "-1s", "1.5s", "3 days", "60é", "99999999999999999h"] {
+        for bad in [
+            "",
+            "s",
+            "0",
+            "-1s",
+            "1.5s",
+            "3 days",
+            "60é",
+            "99999999999999999h",
+        ] {
             assert!(ttl(bad).is_err(), "{bad} was accepted");
         }
     }

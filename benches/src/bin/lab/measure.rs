@@ -5,7 +5,13 @@ use std::time::Duration;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
-use crate::{oracle::Before, subject::{Changed, Seen}};
+use crate::{
+    oracle::Before,
+    subject::{Changed, Seen},
+};
+
+/// Longer reads count as this long: an hour.
+const LONGEST_US: u64 = 3_600_000_000;
 
 /// What one task saw; those of all tasks are added up.
 #[derive(Debug)]
@@ -14,7 +20,7 @@ pub(crate) struct Tally {
     pub(crate) writes: u64,
     pub(crate) hits: u64,
     pub(crate) stale_reads: u64,
-    /// Requests that failed.
+    /// Requests that failed, and a shutdown that did.
     pub(crate) errors: u64,
     /// Reads that were answered although the store failed.
     pub(crate) store_errors: u64,
@@ -41,11 +47,16 @@ impl Tally {
         })
     }
 
-    /// Counts a read that took this long, and says nothing of a failed one's freshness.
-    pub(crate) fn read(&mut self, read: Result<Seen>, before: Before, took: Duration) {
+    /// Counts a read that took this long.
+    pub(crate) fn read(
+        &mut self,
+        read: Result<Seen>,
+        before: Before,
+        took: Duration,
+    ) -> Result<()> {
         self.reads += 1;
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.latency.saturating_record(micros.max(1));
+        let micros = u64::try_from(took.as_micros()).unwrap_or(LONGEST_US);
+        self.latency.record(micros.clamp(1, LONGEST_US))?;
         match read {
             Ok(seen) => {
                 self.hits += u64::from(seen.hit);
@@ -57,6 +68,7 @@ impl Tally {
             }
             Err(error) => self.failed(&error),
         }
+        Ok(())
     }
 
     /// Counts a write, and returns the version that is acknowledged by it.
@@ -75,7 +87,8 @@ impl Tally {
         }
     }
 
-    fn failed(&mut self, error: &anyhow::Error) {
+    /// Counts something that failed.
+    pub(crate) fn failed(&mut self, error: &anyhow::Error) {
         self.errors += 1;
         self.note(error);
     }
@@ -100,5 +113,44 @@ impl Tally {
     /// The time in microseconds within which this share of the reads was answered.
     pub(crate) fn quantile_us(&self, share: f64) -> u64 {
         self.latency.value_at_quantile(share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::Oracle;
+
+    fn seen(hit: bool) -> Result<Seen> {
+        Ok(Seen {
+            version: 1,
+            hit,
+            store_error: None,
+        })
+    }
+
+    #[test]
+    fn latencies_of_all_tasks_are_one_distribution() {
+        let before = Oracle::new(1, 1).before(0);
+        let mut total = Tally::new().expect("a histogram");
+        for millis in [1, 1, 1, 2_000] {
+            let mut task = Tally::new().expect("a histogram");
+            let took = Duration::from_millis(millis);
+            task.read(seen(true), before, took).expect("counted");
+            total.add(task).expect("added");
+        }
+        assert_eq!(total.reads, 4);
+        assert_eq!(total.quantile_us(0.5), 1_000);
+        assert!((1_999_000..2_002_000).contains(&total.quantile_us(0.999)));
+    }
+
+    #[test]
+    fn any_time_can_be_counted() {
+        let before = Oracle::new(1, 1).before(0);
+        let mut tally = Tally::new().expect("a histogram");
+        for took in [Duration::ZERO, Duration::MAX] {
+            tally.read(seen(false), before, took).expect("counted");
+        }
+        assert_eq!(tally.quantile_us(0.0), 1);
     }
 }

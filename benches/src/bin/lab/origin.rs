@@ -64,9 +64,14 @@ impl Origin {
     pub(crate) async fn create(keys: usize, delay: Duration) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("larder-lab-").tempdir()?;
         let options = options(directory.path());
-        let writer = pool(1).connect_with(options.clone().create_if_missing(true)).await?;
+        let writer = pool(1)
+            .connect_with(options.clone().create_if_missing(true))
+            .await?;
         sqlx::query(TABLE).execute(&writer).await?;
-        sqlx::query(ROWS).bind(i64::try_from(keys)?).execute(&writer).await?;
+        sqlx::query(ROWS)
+            .bind(i64::try_from(keys)?)
+            .execute(&writer)
+            .await?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self {
             readers,
@@ -100,7 +105,8 @@ impl Origin {
         // The row comes before the commit; the end of all rows comes after it.
         let rows: Vec<(i64,)> = update.fetch_all(&self.writer).await?;
         let row = rows.into_iter().next();
-        row.map(|(version,)| version).ok_or(sqlx::Error::RowNotFound)
+        row.map(|(version,)| version)
+            .ok_or(sqlx::Error::RowNotFound)
     }
 
     /// How many times a page was loaded.
@@ -144,7 +150,13 @@ mod tests {
         let origin = Origin::create(3, Duration::ZERO).await.expect("a database");
         assert_eq!(origin.update(2).await.expect("a row"), 2);
         assert_eq!(origin.update(2).await.expect("a row"), 3);
-        let version = async |key| origin.load(key).await.expect("SQLite").map(|page| page.version);
+        let version = async |key| {
+            origin
+                .load(key)
+                .await
+                .expect("SQLite")
+                .map(|page| page.version)
+        };
         assert_eq!(version(2).await, Some(3));
         assert_eq!(version(0).await, Some(Origin::FIRST));
         assert_eq!(version(3).await, None);
@@ -154,9 +166,14 @@ mod tests {
 
     #[tokio::test]
     async fn rows_are_of_a_realistic_size() {
-        let origin = Origin::create(30_000, Duration::ZERO).await.expect("a database");
+        let origin = Origin::create(30_000, Duration::ZERO)
+            .await
+            .expect("a database");
         let page = origin.load(29_999).await.expect("SQLite").expect("a row");
-        assert!((150..250).contains(&(page.title.len() + page.body.len())), "{page:?}");
+        assert!(
+            (150..250).contains(&(page.title.len() + page.body.len())),
+            "{page:?}"
+        );
         origin.close().await;
     }
 

@@ -56,7 +56,7 @@ impl Run {
         loop {
             tokio::select! {
                 ended = running.join_next() => match ended {
-                    Some(ended) => total.add(ended.context("a task of the replay panicked")?)?,
+                    Some(ended) => total.add(ended.context("a task of the replay panicked")??)?,
                     None => break,
                 },
                 _ = redraw.tick() => bar.set_position(run.next.load(Relaxed) as u64),
@@ -68,14 +68,14 @@ impl Run {
     }
 
     /// One task: takes a request after the other until there are none.
-    async fn requests(self: Arc<Self>, mut tally: Tally) -> Tally {
+    async fn requests(self: Arc<Self>, mut tally: Tally) -> Result<Tally> {
         while let Some(request) = self.workload.requests.get(self.next.fetch_add(1, Relaxed)) {
             match *request {
                 Request::Read(key) => {
                     let before = self.oracle.before(key);
                     let started = Instant::now();
                     let read = self.subject.read(key).await;
-                    tally.read(read, before, started.elapsed());
+                    tally.read(read, before, started.elapsed())?;
                 }
                 Request::Write(key) => {
                     let written = self.subject.write(key).await;
@@ -85,7 +85,7 @@ impl Run {
                 }
             }
         }
-        tally
+        Ok(tally)
     }
 }
 

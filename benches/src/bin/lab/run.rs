@@ -48,13 +48,17 @@ async fn measure(
     let origin = Origin::create(workload.keys, delay).await;
     let origin = Arc::new(origin.context("the database can't be set up in a temporary directory")?);
     let name = format!("lab-{:016x}", rand::random::<u64>());
-    let subject = pattern.subject(place, Arc::clone(&origin), args.ttl, &name).await?;
+    let subject = pattern
+        .subject(place, Arc::clone(&origin), args.ttl, &name)
+        .await?;
     let run = Run::new(Arc::clone(&subject), Arc::clone(workload), Origin::FIRST);
     let replayed = run.replay(args.tasks, &pattern.to_string()).await;
     let closed = subject.close().await;
     origin.close().await;
-    let (tally, elapsed) = replayed?;
-    closed.context("it could not be shut down")?;
+    let (mut tally, elapsed) = replayed?;
+    if let Err(error) = closed {
+        tally.failed(&error);
+    }
     Ok(Outcome {
         pattern,
         tally,

@@ -51,8 +51,10 @@ impl fmt::Debug for StoreChoice {
 pub(crate) enum Place {
     /// A memory store of so many entries, a new one for each subject.
     Memory(u64),
-    /// A server, and the process if it is ours.
-    Redis(String, Option<RedisServer>),
+    /// A server by its URL.
+    Redis(String),
+    /// A server that is ours and ends with this.
+    OwnRedis(Box<RedisServer>),
 }
 
 impl Place {
@@ -61,10 +63,10 @@ impl Place {
     pub(crate) async fn prepare(choice: &StoreChoice, capacity: u64) -> Result<Self> {
         let place = match choice {
             StoreChoice::Memory => Self::Memory(capacity),
-            StoreChoice::Redis(url) => Self::Redis(url.clone(), None),
+            StoreChoice::Redis(url) => Self::Redis(url.clone()),
             StoreChoice::OwnRedis => {
-                let server = RedisServer::start().await.context("no Redis could be started")?;
-                Self::Redis(server.url(), Some(server))
+                let server = RedisServer::start().await;
+                Self::OwnRedis(Box::new(server.context("no Redis could be started")?))
             }
         };
         place.store().await?;
@@ -73,12 +75,20 @@ impl Place {
 
     /// A store, as users would make it.
     pub(crate) async fn store(&self) -> Result<Arc<dyn Store>> {
+        let store = match self {
+            Self::Memory(capacity) => return Ok(MemoryStore::new(*capacity).into()),
+            Self::Redis(url) => RedisStore::connect(url).await,
+            Self::OwnRedis(server) => RedisStore::connect(&server.url()).await,
+        };
+        Ok(store.context("the Redis store can't be used")?.into())
+    }
+
+    /// Where Redis is, if it is Redis.
+    pub(crate) fn url(&self) -> Option<String> {
         match self {
-            Self::Memory(capacity) => Ok(MemoryStore::new(*capacity).into()),
-            Self::Redis(url, _) => {
-                let store = RedisStore::connect(url).await;
-                Ok(store.context("the Redis store can't be used")?.into())
-            }
+            Self::Memory(_) => None,
+            Self::Redis(url) => Some(url.clone()),
+            Self::OwnRedis(server) => Some(server.url()),
         }
     }
 }

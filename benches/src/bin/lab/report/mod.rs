@@ -8,7 +8,8 @@ mod table;
 
 use std::time::Duration;
 
-pub(crate) use self::{json::json, number::grouped};
+pub(crate) use self::json::json;
+use self::number::{grouped, micros};
 use crate::{args::Replay, measure::Tally, subject::Pattern, trace::Trace};
 
 /// What a pattern did.
@@ -51,16 +52,30 @@ pub(crate) fn title(trace: &Trace, args: &Replay) -> String {
         millis => format!("  ·  origin +{millis} ms"),
     };
     format!(
-        "{source}: {trace}\nstore: {}  ·  {} tasks  ·  {} writes{delay}\n\n",
-        args.store, args.tasks, args.writes
+        "{source}: {} requests over {} keys\nstore: {}  ·  {} tasks  ·  {} writes{delay}\n\n",
+        grouped(trace.requests.len() as u64),
+        grouped(trace.keys as u64),
+        args.store,
+        args.tasks,
+        args.writes
     )
 }
 
 /// The table with the bars and sentences under it.
 pub(crate) fn text(outcomes: &[Outcome]) -> String {
     let table = table::table(outcomes);
-    let queries = bars::bars("origin queries", outcomes, |outcome| outcome.origin_queries, grouped);
-    let p99 = bars::bars("p99 of reads", outcomes, |outcome| outcome.tally.quantile_us(0.99), number::micros);
+    let queries = bars::bars(
+        "origin queries",
+        outcomes,
+        |outcome| outcome.origin_queries,
+        grouped,
+    );
+    let p99 = bars::bars(
+        "p99 of reads",
+        outcomes,
+        |outcome| outcome.tally.quantile_us(0.99),
+        micros,
+    );
     let sentences = sentences::sentences(outcomes).join("\n");
     format!("{table}\n\n{queries}\n{p99}\n{sentences}\n")
 }

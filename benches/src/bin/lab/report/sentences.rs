@@ -10,8 +10,13 @@ use crate::subject::Pattern;
 /// A sentence for each thing worth saying.
 pub(super) fn sentences(outcomes: &[Outcome]) -> Vec<String> {
     let mut out = Vec::new();
-    if let Some(none) = outcomes.iter().find(|outcome| outcome.pattern == Pattern::None) {
-        let others = outcomes.iter().filter(|outcome| outcome.pattern != Pattern::None);
+    if let Some(none) = outcomes
+        .iter()
+        .find(|outcome| outcome.pattern == Pattern::None)
+    {
+        let others = outcomes
+            .iter()
+            .filter(|outcome| outcome.pattern != Pattern::None);
         out.extend(others.map(|outcome| saved(outcome, none)));
     }
     out.extend(stale(outcomes));
@@ -40,7 +45,10 @@ fn stale(outcomes: &[Outcome]) -> Vec<String> {
         .partition(|outcome| outcome.tally.stale_reads > 0);
     let mut out: Vec<_> = stale.into_iter().map(served_stale).collect();
     if !fresh.is_empty() {
-        let names: Vec<_> = fresh.iter().map(|outcome| outcome.pattern.to_string()).collect();
+        let names: Vec<_> = fresh
+            .iter()
+            .map(|outcome| outcome.pattern.to_string())
+            .collect();
         out.push(format!("No stale read was served by {}.", names.join(", ")));
     }
     out
@@ -48,18 +56,18 @@ fn stale(outcomes: &[Outcome]) -> Vec<String> {
 
 fn served_stale(outcome: &Outcome) -> String {
     format!(
-        "{} served {} stale reads: pages older than a write that had been acknowledged before the read began.",
+        "{} served {}: pages older than a write that had been acknowledged before the read began.",
         outcome.pattern,
-        grouped(outcome.tally.stale_reads)
+        count(outcome.tally.stale_reads, "stale read")
     )
 }
 
 fn deferred(outcome: &Outcome) -> Option<String> {
     (outcome.tally.deferred > 0).then(|| {
         format!(
-            "{} put off {} invalidations and said so; reads may be older than those writes and aren't counted as stale.",
+            "{} put off {} and said so; until those are done, older pages don't count as stale.",
             outcome.pattern,
-            grouped(outcome.tally.deferred)
+            count(outcome.tally.deferred, "invalidation")
         )
     })
 }
@@ -67,10 +75,76 @@ fn deferred(outcome: &Outcome) -> Option<String> {
 fn trouble(outcome: &Outcome) -> Option<String> {
     let tally = &outcome.tally;
     let first = tally.first_error.as_deref()?;
+    let failed = (tally.errors > 0).then(|| count(tally.errors, "failed request"));
+    let alone = count(tally.store_errors, "read");
+    let alone =
+        (tally.store_errors > 0).then(|| format!("{alone} answered although the store failed"));
+    let what: Vec<_> = failed.into_iter().chain(alone).collect();
     Some(format!(
-        "{}: {} requests failed, and {} were answered without the store, which had failed. The first reason: {first}.",
+        "{} had {}. The first reason: {first}.",
         outcome.pattern,
-        grouped(tally.errors),
-        grouped(tally.store_errors),
+        what.join(", and "),
     ))
+}
+
+fn count(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::measure::Tally;
+
+    fn outcome(pattern: Pattern, origin_queries: u64) -> Outcome {
+        Outcome {
+            pattern,
+            tally: Tally::new().expect("a histogram"),
+            origin_queries,
+            elapsed: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn queries_are_compared_to_no_cache() {
+        let said = sentences(&[
+            outcome(Pattern::None, 200),
+            outcome(Pattern::CacheAside, 50),
+        ]);
+        let expected = "cache-aside asked the database 50 times instead of 200: 75.0 % fewer.";
+        assert_eq!(said[0], expected);
+        assert!(said[1].starts_with("Nothing was written"), "{said:?}");
+    }
+
+    #[test]
+    fn stale_reads_are_told_from_none() {
+        let mut textbook = outcome(Pattern::Textbook, 1);
+        textbook.tally.writes = 1;
+        textbook.tally.stale_reads = 1;
+        let said = sentences(&[textbook, outcome(Pattern::CacheAside, 1)]);
+        assert!(
+            said[0].starts_with("textbook served 1 stale read: "),
+            "{said:?}"
+        );
+        assert_eq!(said[1], "No stale read was served by cache-aside.");
+    }
+
+    #[test]
+    fn failures_are_told_with_their_reason() {
+        let mut failing = outcome(Pattern::CacheAside, 1);
+        failing.tally.writes = 9;
+        failing.tally.store_errors = 2;
+        failing.tally.deferred = 3;
+        failing.tally.first_error = Some("it is down".to_owned());
+        let said = sentences(&[failing]).join("\n");
+        assert!(
+            said.contains("2 reads answered although the store failed"),
+            "{said}"
+        );
+        assert!(said.contains("The first reason: it is down."), "{said}");
+        assert!(said.contains("put off 3 invalidations"), "{said}");
+    }
 }

@@ -20,7 +20,9 @@ const METRICS: [Metric; 12] = [
     ("p999", |outcome| micros(outcome.tally.quantile_us(0.999))),
     ("stale reads", |outcome| grouped(outcome.tally.stale_reads)),
     ("errors", |outcome| grouped(outcome.tally.errors)),
-    ("elapsed", |outcome| format!("{:.2} s", outcome.elapsed.as_secs_f64())),
+    ("elapsed", |outcome| {
+        format!("{:.2} s", outcome.elapsed.as_secs_f64())
+    }),
     ("requests/s", |outcome| grouped(outcome.per_second() as u64)),
 ];
 
@@ -28,7 +30,9 @@ pub(super) fn table(outcomes: &[Outcome]) -> Table {
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
-    let names = outcomes.iter().map(|outcome| right(outcome.pattern.to_string()));
+    let names = outcomes
+        .iter()
+        .map(|outcome| right(outcome.pattern.to_string()));
     table.set_header(std::iter::once(Cell::new("")).chain(names));
     for (name, value) in METRICS {
         let values = outcomes.iter().map(|outcome| right(value(outcome)));

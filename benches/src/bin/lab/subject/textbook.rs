@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, anyhow};
 use async_trait::async_trait;
 use larder_benches::textbook::Textbook;
 use larder_store::{Namespace, Store};
@@ -22,9 +22,9 @@ pub(super) async fn open(
     ttl: Duration,
     run: &str,
 ) -> Result<Arc<dyn Subject>> {
-    if let Place::Redis(url, _) = place {
-        let cache = Textbook::connect(url, run, ttl).await;
-        let cache = cache.map_err(Error::from_boxed)?;
+    if let Some(url) = place.url() {
+        let cache = Textbook::connect(&url, run, ttl).await;
+        let cache = cache.map_err(|error| anyhow!(error))?;
         return Ok(Arc::new(OnRedis { cache, origin }));
     }
     Ok(Arc::new(OnStore {

@@ -5,7 +5,7 @@ mod decompress;
 mod text;
 mod zipf;
 
-use std::{collections::HashMap, fmt, hash::Hash, path::Path};
+use std::{collections::HashMap, hash::Hash, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -54,7 +54,10 @@ impl Trace {
                 zipf::generate(input.zipf, input.keys, requests, input.seed)?
             }
         };
-        ensure!(!trace.requests.is_empty(), "the trace is empty: there is nothing to replay");
+        ensure!(
+            !trace.requests.is_empty(),
+            "the trace is empty: there is nothing to replay"
+        );
         Ok(trace)
     }
 
@@ -79,14 +82,6 @@ impl Trace {
             requests,
             keys: numbers.len(),
         })
-    }
-}
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use crate::report::grouped;
-        let (requests, keys) = (self.requests.len() as u64, self.keys as u64);
-        write!(f, "{} requests over {} keys", grouped(requests), grouped(keys))
     }
 }
 

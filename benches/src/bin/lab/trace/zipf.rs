@@ -18,7 +18,12 @@ pub(super) fn generate(exponent: f64, keys: u32, requests: usize, seed: u64) -> 
     let ranks = Zipf::new(f64::from(keys), exponent).context("no such Zipf distribution")?;
     let random = StdRng::seed_from_u64(seed);
     // A rank is a whole number between 1 and the number of keys.
-    Trace::of(ranks.sample_iter(random).take(requests).map(|rank| rank as u32))
+    Trace::of(
+        ranks
+            .sample_iter(random)
+            .take(requests)
+            .map(|rank| rank as u32),
+    )
 }
 
 #[cfg(test)]
@@ -37,7 +42,10 @@ mod tests {
         let keys = |exponent| generate(exponent, 10_000, 10_000, 1).expect("a trace").keys;
         assert!(keys(0.0) > keys(0.99));
         assert!(keys(0.99) > keys(1.5));
-        assert_eq!(generate(STEEPEST, 1, 5, 1).expect("a trace").requests, [0; 5]);
+        assert_eq!(
+            generate(STEEPEST, 1, 5, 1).expect("a trace").requests,
+            [0; 5]
+        );
     }
 
     #[test]

@@ -1,0 +1,225 @@
+//! Hits: what a read costs when the value is there.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use bb8_redis::RedisConnectionManager;
+use larder_memory::MemoryStore;
+use larder_store::{Bytes, Key};
+use redis::{AsyncCommands, aio::MultiplexedConnection};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    case::{Case, Run, by_tasks, in_a_loop, one_by_one},
+    rig::{HEADER, KEYS, address, payload, redis_store, warm_cache},
+    textbook::Textbook,
+    value::Sample,
+};
+
+/// Hits in this process: quick_cache and moka hold the encoded bytes, and decode them as larder does.
+///
+/// # Errors
+/// If the caches can't be filled.
+pub async fn memory<V: Sample>() -> Result<Vec<Case>> {
+    const NAME: &str = "memory-hit";
+    let store = MemoryStore::new(10 * KEYS);
+    let cache = Arc::new(warm_cache::<V>(store.clone(), NAME).await?);
+    let map = Arc::new(quick_cache::sync::Cache::<u64, Bytes>::new(
+        10 * KEYS as usize,
+    ));
+    let moka = moka::future::Cache::<u64, Bytes>::new(10 * KEYS);
+    for id in 0..KEYS {
+        let bytes = payload(&store, NAME, id).await?;
+        map.insert(id, bytes.clone());
+        moka.insert(id, bytes).await;
+    }
+    let bytes = payload(&store, NAME, 0).await?.len();
+    let raw = {
+        let map = Arc::clone(&map);
+        move |number: u64| {
+            let found = map.get(&(number % KEYS)).map(|bytes| decode::<V>(&bytes));
+            std::future::ready(found)
+        }
+    };
+    let moka = move |number: u64| {
+        let moka = moka.clone();
+        async move {
+            moka.get(&(number % KEYS))
+                .await
+                .map(|bytes| decode::<V>(&bytes))
+        }
+    };
+    let larder = {
+        let cache = Arc::clone(&cache);
+        move |number: u64| {
+            let cache = Arc::clone(&cache);
+            async move { cache.get(&(number % KEYS)).await.ok().flatten() }
+        }
+    };
+    let group = format!("memory-hit/{}", V::SIZE);
+    let case = |name: &str, pattern, run: Run| Case {
+        group: group.clone(),
+        name: name.to_owned(),
+        pattern,
+        store: "memory",
+        tasks: 1,
+        bytes,
+        baseline: "quick_cache + decoding",
+        run,
+    };
+    Ok(vec![
+        case("quick_cache + decoding", "raw", in_a_loop(raw.clone())),
+        case("quick_cache + decoding (A/A)", "raw", in_a_loop(raw)),
+        case("moka::future + decoding", "raw", in_a_loop(moka)),
+        case("larder cache-aside", "cache-aside", in_a_loop(larder)),
+    ])
+}
+
+/// Hits over Redis by so many tasks: the bare client gets the same records and decodes the same payload.
+///
+/// # Errors
+/// If Redis fails.
+pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
+    const NAME: &str = "redis-hit";
+    let name = format!(
+        "{NAME}-{}",
+        std::any::type_name::<V>().rsplit(':').next().unwrap_or("v")
+    );
+    let store = redis_store(url).await?;
+    let cache = Arc::new(warm_cache::<V>(store.clone(), &name).await?);
+    let keys: Arc<[Key]> = (0..KEYS)
+        .map(|id| address(&name, id))
+        .collect::<Result<Vec<_>>>()?
+        .into();
+    let bytes = payload(&store, &name, 0).await?.len();
+    let client = redis::Client::open(url)?;
+    let bare = Bare {
+        connection: client.get_multiplexed_async_connection().await?,
+        keys: Arc::clone(&keys),
+    };
+    let again = Bare {
+        connection: client.get_multiplexed_async_connection().await?,
+        keys: Arc::clone(&keys),
+    };
+    let textbook = Textbook::connect(url, "textbook", std::time::Duration::from_secs(3600)).await;
+    let textbook = textbook.map_err(anyhow::Error::from_boxed)?;
+    for id in 0..KEYS {
+        let load = async { Ok::<_, std::io::Error>(Some(V::sample(id))) };
+        let loaded = textbook.get(id, load).await;
+        loaded.map_err(anyhow::Error::from_boxed)?;
+    }
+    let pool = bb8::Pool::builder()
+        .build(RedisConnectionManager::new(url)?)
+        .await?;
+
+    let group = format!("redis-hit/{tasks} tasks/{}", V::SIZE);
+    let case = |name: &str, pattern, run: Run| Case {
+        group: group.clone(),
+        name: name.to_owned(),
+        pattern,
+        store: "redis",
+        tasks,
+        bytes,
+        baseline: "redis-rs GET + decoding",
+        run,
+    };
+    let undecoded = bare.clone();
+    Ok(vec![
+        case(
+            "redis-rs GET + decoding",
+            "raw",
+            run(tasks, move |number| {
+                let bare = bare.clone();
+                async move {
+                    bare.get(number)
+                        .await
+                        .map(|bytes| decode::<V>(&bytes[HEADER..]))
+                }
+            }),
+        ),
+        case(
+            "redis-rs GET + decoding (A/A)",
+            "raw",
+            run(tasks, move |number| {
+                let bare = again.clone();
+                async move {
+                    bare.get(number)
+                        .await
+                        .map(|bytes| decode::<V>(&bytes[HEADER..]))
+                }
+            }),
+        ),
+        case(
+            "redis-rs GET",
+            "raw",
+            run(tasks, move |number| {
+                let bare = undecoded.clone();
+                async move { bare.get(number).await }
+            }),
+        ),
+        case(
+            "bb8-redis GET + decoding",
+            "raw",
+            run(tasks, move |number| {
+                let (pool, keys) = (pool.clone(), Arc::clone(&keys));
+                async move {
+                    let mut connection = pool.get().await.ok()?;
+                    let key = keys[(number % KEYS) as usize].as_bytes();
+                    let bytes: Vec<u8> = connection.get(key).await.ok()?;
+                    decode::<V>(&bytes[HEADER..])
+                }
+            }),
+        ),
+        case(
+            "textbook cache-aside",
+            "textbook",
+            run(tasks, move |number| {
+                let textbook = textbook.clone();
+                async move {
+                    let never = async { Err::<Option<V>, _>(std::io::Error::other("a miss")) };
+                    textbook.get(number % KEYS, never).await.ok()
+                }
+            }),
+        ),
+        case(
+            "larder cache-aside",
+            "cache-aside",
+            run(tasks, move |number| {
+                let cache = Arc::clone(&cache);
+                async move { cache.get(&(number % KEYS)).await.ok().flatten() }
+            }),
+        ),
+    ])
+}
+
+/// The bare client.
+#[derive(Clone)]
+struct Bare {
+    connection: MultiplexedConnection,
+    keys: Arc<[Key]>,
+}
+
+impl Bare {
+    async fn get(&self, number: u64) -> Option<Vec<u8>> {
+        let mut connection = self.connection.clone();
+        let key = self.keys[(number % KEYS) as usize].as_bytes();
+        connection.get(key).await.ok()
+    }
+}
+
+fn run<F, Fut>(tasks: u64, operation: F) -> Run
+where
+    F: Fn(u64) -> Fut + Send + Sync + Clone + 'static,
+    Fut: Future + Send,
+    Fut::Output: Send,
+{
+    if tasks == 1 {
+        one_by_one(operation)
+    } else {
+        by_tasks(tasks, operation)
+    }
+}
+
+fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Option<V> {
+    rmp_serde::from_slice(bytes).ok()
+}
