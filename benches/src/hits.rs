@@ -101,7 +101,12 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
         connection: client.get_multiplexed_async_connection().await?,
         keys: Arc::clone(&keys),
     };
-    let textbook = Textbook::connect(url, &format!("textbook-{name}"), std::time::Duration::from_secs(3600)).await;
+    let textbook = Textbook::connect(
+        url,
+        &format!("textbook-{name}"),
+        std::time::Duration::from_secs(3600),
+    )
+    .await;
     let textbook = textbook.map_err(anyhow::Error::from_boxed)?;
     for id in 0..KEYS {
         let load = async { Ok::<_, std::io::Error>(Some(V::sample(id))) };

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use larder_cache::{CacheKey, Codec, Error, ErrorKind, KeyspaceBuilder, Loader, Origin, Result};
+use larder_cache::{CacheKey, Codec, KeyspaceBuilder, Loader, Origin, Result};
 use larder_store::Store;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -12,7 +12,6 @@ use crate::CacheAside;
 #[derive(Debug)]
 pub struct CacheAsideBuilder<K, V> {
     keyspace: KeyspaceBuilder<K, V>,
-    load_timeout: Duration,
     soft_timeout: Option<Duration>,
 }
 
@@ -36,17 +35,8 @@ impl<K, V> CacheAsideBuilder<K, V> {
     fn over(keyspace: KeyspaceBuilder<K, V>) -> Self {
         Self {
             keyspace,
-            load_timeout: Duration::from_secs(10),
             soft_timeout: None,
         }
-    }
-
-    /// How long a load may take before it fails as [`ErrorKind::LoaderTimeout`]. Keep it under the lifetime of
-    /// the lease. The default: 10 s.
-    #[must_use]
-    pub fn load_timeout(mut self, timeout: Duration) -> Self {
-        self.load_timeout = timeout;
-        self
     }
 
     /// How long to wait for the loader where a stale entry could be served instead: after this the stale entry
@@ -61,20 +51,14 @@ impl<K, V> CacheAsideBuilder<K, V> {
     /// The cache, with this loader for what isn't there.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a bad name, lifetimes of zero, a jitter outside of 0.0 to 1.0, or a load timeout
-    /// that is zero.
+    /// [`ErrorKind::Config`](larder_cache::ErrorKind::Config) for a bad name, a TTL, load timeout or hold of zero,
+    /// a lease shorter than the load timeout, or a jitter outside of 0.0 to 1.0.
     pub fn build(self, loader: impl Loader<K, V>) -> Result<CacheAside<K, V>>
     where
         K: CacheKey + Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
     {
-        if self.load_timeout.is_zero() {
-            return Err(Error::new(
-                ErrorKind::Config,
-                "the load timeout is zero: no load could ever succeed",
-            ));
-        }
-        let origin = Origin::new(loader, self.load_timeout);
+        let origin = Origin::new(loader);
         Ok(CacheAside::new(
             self.keyspace.build()?,
             origin,

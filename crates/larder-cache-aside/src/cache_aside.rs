@@ -102,7 +102,10 @@ where
     /// # Cancellation
     /// May be dropped at any await: a load is dropped and its lease given back.
     pub async fn get(&self, key: &K) -> Result<Option<V>> {
-        Ok(self.fetch(key).await?.value)
+        match self.inner.keyspace.lookup(key).await {
+            Lookup::Hit(entry) if !entry.is_stale() => Ok(entry.value),
+            found => Ok(Box::pin(self.resolve(key, found)).await?.value),
+        }
     }
 
     /// The value, who gave it, how old it is, and why the store was of no use if it wasn't.
@@ -110,7 +113,13 @@ where
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn fetch(&self, key: &K) -> Result<Fetched<V>> {
-        match self.inner.keyspace.lookup(key).await {
+        let found = self.inner.keyspace.lookup(key).await;
+        Box::pin(self.resolve(key, found)).await
+    }
+
+    /// Answers from what was found. Boxed by its callers, so that the future of a hit stays small.
+    async fn resolve(&self, key: &K, found: Lookup<V>) -> Result<Fetched<V>> {
+        match found {
             Lookup::Hit(entry) if !entry.is_stale() => Ok(entry.into()),
             Lookup::Hit(entry) => self.reload(key, entry).await,
             Lookup::Miss(vacancy) => self.load_under_lease(key, vacancy).await,
@@ -190,7 +199,11 @@ pub(crate) fn fetched<V>(
     filled: Result<Filled>,
     seen: Option<Error>,
 ) -> Fetched<V> {
-    Fetched::loaded(loaded, filled.err().or(seen))
+    match filled {
+        Ok(Filled::Stored(ttl)) => Fetched::stored(loaded, ttl, seen),
+        Ok(_) => Fetched::loaded(loaded, seen),
+        Err(error) => Fetched::loaded(loaded, Some(error)),
+    }
 }
 
 #[async_trait]

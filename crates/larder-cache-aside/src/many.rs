@@ -36,7 +36,8 @@ where
     V: Send + Sync + 'static,
 {
     /// The values of these keys, in their order. One round trip for the hits; for the others one more to ask
-    /// for their leases, one [`load_many`](larder_cache::Loader::load_many), and one to store them.
+    /// for their leases, one [`load_many`](larder_cache::Loader::load_many), and one to store them. A missing key
+    /// that is given twice is loaded twice.
     ///
     /// # Errors
     /// As [`get`](Self::get), for the batch as a whole; if every missing key has a stale entry, those are
@@ -54,7 +55,7 @@ where
         for (at, found) in found.into_iter().enumerate() {
             batch.sort(at, found);
         }
-        batch.ask_for_permissions(&self.inner.keyspace).await;
+        batch.ask_for_permissions(&self.inner.keyspace, keys).await;
         if batch.missing.is_empty() {
             return Ok(batch.answers);
         }
@@ -113,10 +114,15 @@ impl<V: Send + Sync + 'static> Batch<V> {
         });
     }
 
-    async fn ask_for_permissions<K>(&mut self, keyspace: &Keyspace<K, V>) {
+    async fn ask_for_permissions<K>(&mut self, keyspace: &Keyspace<K, V>, keys: &[K])
+    where
+        K: CacheKey,
+    {
         self.ask_for_leases(keyspace).await;
         let stale = std::mem::take(&mut self.stale);
-        let claims = stale.iter().map(|(_, entry)| keyspace.claim(entry));
+        let claims = stale
+            .iter()
+            .map(|(at, entry)| keyspace.claim(&keys[*at], entry));
         let claims = join_all(claims).await;
         for ((at, entry), claim) in stale.into_iter().zip(claims) {
             let claim = claim.ok().flatten();

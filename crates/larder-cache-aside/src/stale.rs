@@ -13,7 +13,7 @@ where
     /// Loads a stale entry again. If that fails, or takes longer than the soft timeout, the stale one is
     /// served.
     pub(crate) async fn reload(&self, key: &K, entry: Entry<V>) -> Result<Fetched<V>> {
-        let (claim, store_error) = match self.inner.keyspace.claim(&entry).await {
+        let (claim, store_error) = match self.inner.keyspace.claim(key, &entry).await {
             Ok(claim) => (claim, None),
             Err(error) => (None, Some(error)),
         };

@@ -13,6 +13,7 @@ use crate::{Codec, Error, ErrorKind, Keyspace, MessagePack, Result, expiry::Expi
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) expiry: Expiry,
+    pub(crate) load_timeout: Duration,
     pub(crate) lease: Duration,
     pub(crate) hold: Duration,
     pub(crate) max_value_len: usize,
@@ -28,6 +29,8 @@ pub struct KeyspaceBuilder<K, V> {
     version: u32,
     codec: Arc<dyn Codec<V>>,
     settings: Settings,
+    /// If it was set; otherwise it follows the load timeout.
+    lease: Option<Duration>,
     keys: PhantomData<fn(&K)>,
 }
 
@@ -55,13 +58,15 @@ impl<K, V> KeyspaceBuilder<K, V> {
                     jitter: 0.1,
                     grace: Duration::ZERO,
                 },
-                lease: Duration::from_secs(11),
+                load_timeout: Duration::from_secs(10),
+                lease: Duration::ZERO,
                 hold: Duration::from_secs(10),
                 max_value_len: 8 << 20,
                 store_required: false,
                 #[cfg(feature = "zstd")]
                 compression: None,
             },
+            lease: None,
             keys: PhantomData,
         }
     }
@@ -105,10 +110,18 @@ impl<K, V> KeyspaceBuilder<K, V> {
         self
     }
 
-    /// How long a lease lives if its holder vanishes. It must be longer than a load takes. The default: 11 s.
+    /// How long a load may take before it fails as [`ErrorKind::LoaderTimeout`]. The default: 10 s.
+    #[must_use]
+    pub fn load_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.load_timeout = timeout;
+        self
+    }
+
+    /// How long a lease lives if its holder vanishes; no shorter than the load timeout. The default: a second
+    /// longer than that.
     #[must_use]
     pub fn lease(mut self, lifetime: Duration) -> Self {
-        self.settings.lease = lifetime;
+        self.lease = Some(lifetime);
         self
     }
 
@@ -149,20 +162,28 @@ impl<K, V> KeyspaceBuilder<K, V> {
     /// The keyspace.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a bad name, a TTL, lease or hold of zero, or a jitter outside of 0.0 to 1.0.
-    pub fn build(self) -> Result<Keyspace<K, V>> {
+    /// [`ErrorKind::Config`] for a bad name, a TTL, load timeout or hold of zero, a lease shorter than the load
+    /// timeout, or a jitter outside of 0.0 to 1.0.
+    pub fn build(mut self) -> Result<Keyspace<K, V>> {
         let bad = |message| Err(Error::new(ErrorKind::Config, message));
         let Settings {
             expiry,
-            lease,
+            load_timeout,
             hold,
             ..
         } = self.settings;
+        let lease = self.lease.unwrap_or(load_timeout + Duration::from_secs(1));
+        self.settings.lease = lease;
         if expiry.ttl.is_zero() {
             return bad("the TTL is zero: nothing would ever be found");
         }
-        if lease.is_zero() || hold.is_zero() {
-            return bad("leases and holds need a lifetime above zero");
+        if load_timeout.is_zero() || hold.is_zero() {
+            return bad("the load timeout and the lifetime of a hold must be above zero");
+        }
+        if lease < load_timeout {
+            return bad(
+                "the lease is shorter than the load timeout: a slow load could never be stored",
+            );
         }
         if !(0.0..=1.0).contains(&expiry.jitter) {
             return bad("the jitter is a share between 0.0 and 1.0");
@@ -209,8 +230,11 @@ macro_rules! keyspace_settings {
                 /// Keeps an entry for this long past its TTL, to be served if the loader fails
                 /// (stale-if-error). The default: zero.
                 grace(grace: ::std::time::Duration);
-                /// How long a lease lives if its holder vanishes. It must be longer than a load takes. The
-                /// default: 11 s.
+                /// How long a load may take before it fails as
+                /// [`ErrorKind::LoaderTimeout`](larder_cache::ErrorKind::LoaderTimeout). The default: 10 s.
+                load_timeout(timeout: ::std::time::Duration);
+                /// How long a lease lives if its holder vanishes; no shorter than the load timeout. The
+                /// default: a second longer than that.
                 lease(lifetime: ::std::time::Duration);
                 /// How long a writer's hold lives if the writer vanishes. It must be longer than a database write
                 /// takes. The default: 10 s.

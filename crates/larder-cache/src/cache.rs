@@ -83,6 +83,15 @@ impl<V> Fetched<V> {
         }
     }
 
+    /// The value, as the loader just gave it, and stored for this long.
+    #[must_use]
+    pub fn stored(loaded: Loaded<V>, ttl: Duration, store_error: Option<Error>) -> Self {
+        Self {
+            ttl_left: ttl,
+            ..Self::loaded(loaded, store_error)
+        }
+    }
+
     /// The entry, served although it is stale, since the loader failed or is slow.
     #[must_use]
     pub fn stale(entry: Entry<V>, load_error: Option<Error>) -> Self {

@@ -40,7 +40,10 @@ pub enum ErrorKind {
 /// Cloning is cheap, so that one failed load can be given to every caller that waited for it. No message
 /// carries a key or a value.
 #[derive(Clone)]
-pub struct Error {
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -49,31 +52,31 @@ pub struct Error {
 impl Error {
     /// An error of this kind with a message.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             kind,
             message: message.into(),
             source: None,
-        }
+        }))
     }
 
     /// The same error with its source.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(Arc::from(source.into()));
+        Arc::make_mut(&mut self.0).source = Some(Arc::from(source.into()));
         self
     }
 
     /// What kind of failure this is.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
-        self.kind
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
     }
 
     /// Whether the same call may succeed later without anybody changing the program. The loader's own errors
     /// are for the caller to judge; they count as not transient.
     #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        match self.kind {
+    pub fn is_transient(&self) -> bool {
+        match self.kind() {
             ErrorKind::Store(kind) => kind.is_transient(),
             ErrorKind::LoaderTimeout | ErrorKind::Refused | ErrorKind::Deferred => true,
             _ => false,
@@ -93,10 +96,10 @@ impl Error {
     }
 
     fn source_of<E: StdError + 'static>(&self, kind: ErrorKind) -> Option<&E> {
-        if self.kind != kind {
+        if self.kind() != kind {
             return None;
         }
-        self.source.as_deref()?.downcast_ref()
+        self.0.source.as_deref()?.downcast_ref()
     }
 }
 
@@ -108,16 +111,16 @@ impl From<larder_store::Error> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Error");
-        out.field("kind", &self.kind)
-            .field("message", &self.message);
-        if let Some(source) = &self.source {
+        out.field("kind", &self.0.kind)
+            .field("message", &self.0.message);
+        if let Some(source) = &self.0.source {
             out.field("source", source);
         }
         out.finish()
@@ -126,7 +129,8 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
+        self.0
+            .source
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))
     }

@@ -125,6 +125,10 @@ impl<K, V> Keyspace<K, V> {
         self.core.counters.stale_served.increment();
     }
 
+    pub(crate) fn load_timeout(&self) -> Duration {
+        self.core.settings.load_timeout
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.core.counters
     }

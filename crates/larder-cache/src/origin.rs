@@ -20,22 +20,20 @@ pub struct Loaded<V> {
     pub cost: Duration,
 }
 
-/// A loader with its timeout: where a pattern gets what the store doesn't have.
+/// Where a pattern gets what the store doesn't have: a loader, watched over.
 pub struct Origin<K, V> {
     loader: Arc<dyn AnyLoader<K, V>>,
-    timeout: Duration,
 }
 
 impl<K: Sync + 'static, V: Send + 'static> Origin<K, V> {
-    /// This loader, given up after `timeout`.
-    pub fn new(loader: impl Loader<K, V>, timeout: Duration) -> Self {
+    /// This loader.
+    pub fn new(loader: impl Loader<K, V>) -> Self {
         Self {
             loader: erase(loader),
-            timeout,
         }
     }
 
-    /// Loads one key and counts it in the keyspace's stats.
+    /// Loads one key within the keyspace's load timeout, and counts it in its stats.
     ///
     /// # Errors
     /// [`ErrorKind::Loader`] and [`ErrorKind::LoaderTimeout`].
@@ -45,7 +43,7 @@ impl<K: Sync + 'static, V: Send + 'static> Origin<K, V> {
     pub async fn load(&self, space: &Keyspace<K, V>, key: &K) -> Result<Loaded<V>> {
         let started = Instant::now();
         let counted = Counted::new(space, 1, started);
-        let value = self.bounded(self.loader.load(key)).await?;
+        let value = bounded(space.load_timeout(), self.loader.load(key)).await?;
         counted.succeeded();
         Ok(self.loaded(key, value, started.elapsed()))
     }
@@ -57,7 +55,7 @@ impl<K: Sync + 'static, V: Send + 'static> Origin<K, V> {
     pub async fn load_many(&self, space: &Keyspace<K, V>, keys: &[K]) -> Result<Vec<Loaded<V>>> {
         let started = Instant::now();
         let counted = Counted::new(space, keys.len() as u64, started);
-        let values = self.bounded(self.loader.load_many(keys)).await?;
+        let values = bounded(space.load_timeout(), self.loader.load_many(keys)).await?;
         if values.len() != keys.len() {
             let message = format!(
                 "load_many was asked for {} keys and returned {} values",
@@ -79,22 +77,22 @@ impl<K: Sync + 'static, V: Send + 'static> Origin<K, V> {
             cost,
         }
     }
+}
 
-    async fn bounded<T>(
-        &self,
-        load: impl Future<Output = Result<T, larder_store::BoxError>>,
-    ) -> Result<T> {
-        match timeout(self.timeout, load).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
-                Err(Error::new(ErrorKind::Loader, "the loader failed").with_source(error))
-            }
-            Err(elapsed) => Err(Error::new(
-                ErrorKind::LoaderTimeout,
-                format!("the loader did not answer within {:?}", self.timeout),
-            )
-            .with_source(elapsed)),
+async fn bounded<T>(
+    limit: Duration,
+    load: impl Future<Output = Result<T, larder_store::BoxError>>,
+) -> Result<T> {
+    match timeout(limit, load).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            Err(Error::new(ErrorKind::Loader, "the loader failed").with_source(error))
         }
+        Err(elapsed) => Err(Error::new(
+            ErrorKind::LoaderTimeout,
+            format!("the loader did not answer within {limit:?}"),
+        )
+        .with_source(elapsed)),
     }
 }
 
@@ -102,16 +100,13 @@ impl<K, V> Clone for Origin<K, V> {
     fn clone(&self) -> Self {
         Self {
             loader: Arc::clone(&self.loader),
-            timeout: self.timeout,
         }
     }
 }
 
 impl<K, V> std::fmt::Debug for Origin<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Origin")
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+        f.debug_struct("Origin").finish_non_exhaustive()
     }
 }
 

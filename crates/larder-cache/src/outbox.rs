@@ -10,11 +10,7 @@ use larder_store::{Key, Step, Store, Update};
 use tokio::{runtime::Handle, time::sleep};
 use tokio_util::task::TaskTracker;
 
-use crate::{
-    protocol::{Abort, Invalidate},
-    stats::Counters,
-    token::Token,
-};
+use crate::{protocol::Invalidate, stats::Counters};
 
 /// How much may wait to be sent, of each sort.
 const CAPACITY: usize = 10_000;
@@ -22,7 +18,7 @@ const BATCH: usize = 128;
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Aborts of leases whose callers went away, tried once, since the lease expires anyway; and invalidations
+/// Leases and claims whose callers went away, given back in one try, since they run out anyway; and invalidations
 /// that the store could not be told, repeated until it was. One worker sends them, for as long as there are any.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -34,14 +30,14 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    aborts: Vec<(Key, Token)>,
+    give_backs: Vec<(Key, Update)>,
     invalidations: HashSet<Key>,
     working: bool,
 }
 
 /// What one round sends.
 enum Batch {
-    Aborts(Vec<(Key, Update)>),
+    GiveBacks(Vec<(Key, Update)>),
     Invalidations(Vec<(Key, Update)>),
 }
 
@@ -55,11 +51,11 @@ impl Outbox {
         }
     }
 
-    /// Gives a lease back.
-    pub(crate) fn abort(self: &Arc<Self>, key: &Key, token: Token) {
+    /// Gives a lease or a claim back by this update.
+    pub(crate) fn give_back(self: &Arc<Self>, key: Key, update: Update) {
         let mut waiting = self.lock();
-        if waiting.aborts.len() < CAPACITY {
-            waiting.aborts.push((key.clone(), token));
+        if waiting.give_backs.len() < CAPACITY {
+            waiting.give_backs.push((key, update));
         }
         drop(waiting);
         self.work();
@@ -104,13 +100,9 @@ impl Outbox {
     /// The next batch; if there is none, the worker is done.
     fn take(&self) -> Option<Batch> {
         let mut waiting = self.lock();
-        if !waiting.aborts.is_empty() {
-            let from = waiting.aborts.len().saturating_sub(BATCH);
-            let aborts = waiting.aborts.split_off(from);
-            let updates = aborts
-                .into_iter()
-                .map(|(key, token)| (key, Abort { token }.update()));
-            return Some(Batch::Aborts(updates.collect()));
+        if !waiting.give_backs.is_empty() {
+            let from = waiting.give_backs.len().saturating_sub(BATCH);
+            return Some(Batch::GiveBacks(waiting.give_backs.split_off(from)));
         }
         let keys: Vec<_> = waiting.invalidations.iter().take(BATCH).cloned().collect();
         if keys.is_empty() {
@@ -131,7 +123,7 @@ impl Outbox {
     /// Sends a batch. Says whether the store was there.
     async fn send(&self, batch: Batch) -> bool {
         let (updates, again) = match batch {
-            Batch::Aborts(updates) => (updates, false),
+            Batch::GiveBacks(updates) => (updates, false),
             Batch::Invalidations(updates) => (updates, true),
         };
         // If this future is dropped, what it took goes back.

@@ -12,6 +12,7 @@ mod fill;
 mod invalidate;
 mod lease;
 mod refresh;
+mod unclaim;
 #[cfg(feature = "protocol")]
 mod wait;
 
@@ -23,6 +24,7 @@ pub(crate) use fill::Fill;
 pub(crate) use invalidate::Invalidate;
 pub(crate) use lease::{Lease, Leased};
 pub(crate) use refresh::Refresh;
+pub(crate) use unclaim::Unclaim;
 #[cfg(feature = "protocol")]
 pub(crate) use wait::wait;
 
@@ -40,13 +42,14 @@ use crate::{
 
 /// Every script of the protocol, for tests that run both twins.
 #[cfg(feature = "protocol")]
-pub(crate) static SCRIPTS: [&Script; 9] = [
+pub(crate) static SCRIPTS: [&Script; 10] = [
     &lease::SCRIPT,
     &wait::SCRIPT,
     &fill::SCRIPT,
     &abort::SCRIPT,
     &claim::SCRIPT,
     &refresh::SCRIPT,
+    &unclaim::SCRIPT,
     &invalidate::SCRIPT,
     &begin::SCRIPT,
     &end::SCRIPT,
@@ -61,6 +64,8 @@ const HOLDS_LUA: &str = include_str!("protocol/holds_frame.lua");
 pub(crate) struct NewValue {
     pub(crate) negative: bool,
     pub(crate) sealed: Bytes,
+    /// How long it counts as fresh.
+    pub(crate) soft_ttl: Duration,
     /// How long the record lives: the soft TTL and the grace behind it.
     pub(crate) ttl: Duration,
 }

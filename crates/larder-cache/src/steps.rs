@@ -10,6 +10,7 @@ use crate::{
     frame::{Frame, Seal},
     protocol::{
         self, Abort, Begin, Claim, End, Fill, Invalidate, Lease, NewValue, Refresh, SCRIPTS,
+        Unclaim,
     },
     token::Token,
 };
@@ -81,6 +82,16 @@ pub fn refresh(stamp: PlainToken, token: PlainToken, value: &PlainValue) -> Upda
     .update()
 }
 
+/// unclaim: replies 1 if the claim was there.
+#[must_use]
+pub fn unclaim(stamp: PlainToken, token: PlainToken) -> Update {
+    Unclaim {
+        stamp: stamp.into(),
+        token: token.into(),
+    }
+    .update()
+}
+
 /// invalidate: replies 1 if there was a record.
 #[must_use]
 pub fn invalidate() -> Update {
@@ -130,6 +141,7 @@ impl PlainValue {
         NewValue {
             negative: self.negative,
             sealed: seal.close(sealed),
+            soft_ttl: self.ttl,
             ttl: self.ttl,
         }
     }

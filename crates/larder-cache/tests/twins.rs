@@ -128,6 +128,7 @@ impl Source {
             "abort" => steps::abort(token),
             "claim" => steps::claim(stamp, token, lifetime),
             "refresh" => steps::refresh(stamp, token, &value),
+            "unclaim" => steps::unclaim(stamp, token),
             "invalidate" => steps::invalidate(),
             "begin" => steps::begin(token, lifetime),
             "end" => steps::end(token, Some(&value).filter(|_| self.0.random())),

@@ -98,7 +98,7 @@ fn by_code(code: &str) -> Error {
         ),
         "NOPERM" => Error::new(
             ErrorKind::Auth,
-            "the Redis user may not do this: it needs GET, MGET, SET, DEL, UNLINK, EVAL, EVALSHA, TIME, PUBLISH, SUBSCRIBE and PING on larder:*",
+            "the Redis user may not do this: it needs HELLO, SELECT, PING, TIME, GET, MGET, SET, DEL, UNLINK, EVAL, EVALSHA, PUBLISH, SUBSCRIBE and UNSUBSCRIBE, on the keys ~larder:* and the channels &larder:*",
         ),
         "BUSY" => Error::new(ErrorKind::Unavailable, "Redis is busy with a script"),
         code => Error::new(

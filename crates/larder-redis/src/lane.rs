@@ -2,8 +2,9 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use bb8::PooledConnection;
@@ -23,7 +24,9 @@ pub(crate) struct Lane {
 pub(crate) struct Live {
     multiplexed: MultiplexedConnection,
     broken: Arc<AtomicBool>,
-    timeouts: AtomicU32,
+    /// When the first timeout since the last reply was, in milliseconds after `since`, plus one; 0 for none.
+    silent_from: AtomicU64,
+    since: Instant,
     /// Keeps the connection checked out, since the pool reaps what is returned.
     _owned: PooledConnection<'static, Manager>,
 }
@@ -37,7 +40,8 @@ impl Live {
         Self {
             multiplexed: multiplexed.clone(),
             broken: Arc::clone(broken),
-            timeouts: AtomicU32::new(0),
+            silent_from: AtomicU64::new(0),
+            since: Instant::now(),
             _owned: owned,
         }
     }
@@ -48,14 +52,16 @@ impl Live {
 
     /// Counts a reply: the connection is not hung.
     pub(crate) fn answered(&self) {
-        if self.timeouts.load(Relaxed) != 0 {
-            self.timeouts.store(0, Relaxed);
+        if self.silent_from.load(Relaxed) != 0 {
+            self.silent_from.store(0, Relaxed);
         }
     }
 
-    /// Counts a timeout and says how many came in a row.
-    pub(crate) fn timed_out(&self) -> u32 {
-        self.timeouts.fetch_add(1, Relaxed) + 1
+    /// Counts a timeout, and says for how long there have been timeouts and no reply.
+    pub(crate) fn timed_out(&self) -> Duration {
+        let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX) + 1;
+        let first = self.silent_from.compare_exchange(0, now, Relaxed, Relaxed);
+        Duration::from_millis(now.saturating_sub(first.err().unwrap_or(now)))
     }
 }
 

@@ -21,8 +21,9 @@ use crate::{
 
 /// Operations in flight on the first lane before the next one is used: fewer connections batch better.
 const BUSY: usize = 32;
-/// Timeouts in a row after which a connection counts as hung.
-const HUNG: u32 = 3;
+/// Deadlines of timeouts without any reply, after the first one, until a connection counts as hung. A stall
+/// that fails everything that was in flight is not enough.
+const HUNG: u32 = 2;
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(250);
 
@@ -148,7 +149,7 @@ impl Lanes {
             Err(error) => error::connection(error, self.deadline),
         };
         let broken = match error.kind() {
-            ErrorKind::Timeout => live.timed_out() >= HUNG,
+            ErrorKind::Timeout => live.timed_out() >= self.deadline * HUNG,
             _ => error::breaks_connection(&error),
         };
         if broken {

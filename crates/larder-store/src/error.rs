@@ -54,7 +54,10 @@ impl ErrorKind {
 /// Cloning is cheap, so that one failure can be given to every caller that waited for it. No message
 /// carries a key, a value or a password.
 #[derive(Clone)]
-pub struct Error {
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -63,45 +66,45 @@ pub struct Error {
 impl Error {
     /// An error of this kind with a message.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             kind,
             message: message.into(),
             source: None,
-        }
+        }))
     }
 
     /// The same error with its source.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(Arc::from(source.into()));
+        Arc::make_mut(&mut self.0).source = Some(Arc::from(source.into()));
         self
     }
 
     /// What kind of failure this is.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
-        self.kind
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
     }
 
     /// Whether the same operation may succeed later; see [`ErrorKind::is_transient`].
     #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        self.kind.is_transient()
+    pub fn is_transient(&self) -> bool {
+        self.kind().is_transient()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Error");
-        out.field("kind", &self.kind)
-            .field("message", &self.message);
-        if let Some(source) = &self.source {
+        out.field("kind", &self.0.kind)
+            .field("message", &self.0.message);
+        if let Some(source) = &self.0.source {
             out.field("source", source);
         }
         out.finish()
@@ -110,7 +113,8 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
+        self.0
+            .source
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))
     }

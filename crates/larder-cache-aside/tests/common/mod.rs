@@ -101,7 +101,10 @@ pub(crate) fn builder(store: impl Into<Arc<dyn Store>>) -> CacheAsideBuilder<u64
         .jitter(0.0)
 }
 
-pub(crate) fn cache(store: impl Into<Arc<dyn Store>>, database: &Database) -> CacheAside<u64, String> {
+pub(crate) fn cache(
+    store: impl Into<Arc<dyn Store>>,
+    database: &Database,
+) -> CacheAside<u64, String> {
     builder(store).build(database.clone()).expect("a cache")
 }
 

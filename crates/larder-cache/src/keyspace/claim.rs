@@ -1,46 +1,63 @@
-//! claim, refresh: loading an entry again before others need it.
+//! claim, refresh, unclaim: loading an entry again before others need it.
 
 use std::{fmt, sync::Arc};
 
-use larder_store::{Key, StoreExt};
+use larder_store::{CacheKey, Key, Step, StoreExt};
 
-use super::{Entry, Filled, Keyspace};
+use super::{Entry, Filled, Keyspace, lease::GivenBack};
 use crate::{
     Loaded, Result,
-    protocol::{Claim as ClaimStep, Refresh},
+    protocol::{Claim as ClaimStep, Refresh, Unclaim},
     see_through::SeeThrough,
     token::Token,
 };
 
-/// The right to load an entry again, granted to one caller of all processes. It runs out by itself after the
-/// lifetime of a lease.
+/// The right to load an entry again, granted to one caller of all processes. Dropping it gives it back.
 pub struct Claim<V> {
     space: Keyspace<(), V>,
     address: Key,
     stamp: Token,
     token: Token,
+    given_back: GivenBack,
 }
 
-impl<K, V: 'static> Keyspace<K, V> {
-    /// Claims the right to load this entry again; `None` if someone else has it, or the entry is another one by
-    /// now. One round trip.
+impl<K: CacheKey, V: 'static> Keyspace<K, V> {
+    /// Claims the right to load this key's entry again; `None` if someone else has it, or the entry is another
+    /// one by now. One round trip.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn claim(&self, entry: &Entry<V>) -> Result<Option<Claim<V>>> {
+    ///
+    /// # Cancellation
+    /// A dropped request is seen through in the background and its claim given back.
+    pub async fn claim(&self, key: &K, entry: &Entry<V>) -> Result<Option<Claim<V>>> {
+        let address = self
+            .address(key)
+            .map_err(|error| self.core.store_failed(error))?;
         let step = ClaimStep {
             stamp: entry.stamp,
             token: Token::fresh().map_err(|error| self.core.store_failed(error))?,
             lifetime: self.core.settings.lease,
         };
-        let granted = self.core.store.apply(&entry.address, &step).await;
+        let (stamp, token) = (step.stamp, step.token);
+        let unclaim = Unclaim { stamp, token }.update();
+        let give_back = GivenBack::new(&self.core.outbox, &address, unclaim);
+        let (store, at) = (Arc::clone(&self.core.store), address.clone());
+        let request = async move { (store.apply(&at, &step).await, give_back) };
+        let (granted, given_back) = SeeThrough::new(&self.core.tasks, request, drop).await;
         let granted = granted.map_err(|error| self.core.store_failed(error))?;
-        Ok(granted.then(|| Claim {
+        let claim = Claim {
             space: self.any_key(),
-            address: entry.address.clone(),
-            stamp: entry.stamp,
-            token: step.token,
-        }))
+            address,
+            stamp,
+            token,
+            given_back,
+        };
+        if granted {
+            return Ok(Some(claim));
+        }
+        claim.used();
+        Ok(None)
     }
 }
 
@@ -49,24 +66,34 @@ impl<V: 'static> Claim<V> {
     ///
     /// # Errors
     /// Those of the store and of the codec; the caller still has the value.
+    ///
+    /// # Cancellation
+    /// A dropped request is seen through in the background.
     pub async fn refresh(self, loaded: &Loaded<V>) -> Result<Filled> {
-        let Some(value) = self.space.encode(loaded, self.token)? else {
+        let space = self.space.clone();
+        let Some(value) = space.encode(loaded, self.token)? else {
             return Ok(Filled::NotKept);
         };
+        let soft_ttl = value.soft_ttl;
         let step = Refresh {
             stamp: self.stamp,
             token: self.token,
             value,
         };
-        let core = &self.space.core;
-        let (store, address) = (Arc::clone(&core.store), self.address);
+        let (store, address) = (Arc::clone(&space.core.store), self.used());
         let request = async move { store.apply(&address, &step).await };
-        let reply = SeeThrough::new(&core.tasks, request, drop).await;
-        let filled = self.space.filled(reply)?;
-        if filled == Filled::Stored {
-            core.counters.refreshed.increment();
+        let reply = SeeThrough::new(&space.core.tasks, request, drop).await;
+        let filled = space.filled(reply, soft_ttl)?;
+        if let Filled::Stored(_) = filled {
+            space.core.counters.refreshed.increment();
         }
         Ok(filled)
+    }
+
+    /// The key, for a request that uses the claim up, or where there is none.
+    fn used(mut self) -> Key {
+        self.given_back.used();
+        self.address
     }
 }
 

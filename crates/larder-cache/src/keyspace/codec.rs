@@ -28,6 +28,7 @@ impl<K, V: 'static> Keyspace<K, V> {
         Ok(Some(NewValue {
             negative,
             sealed: seal.close(sealed),
+            soft_ttl,
             ttl: expiry.record_ttl(soft_ttl),
         }))
     }

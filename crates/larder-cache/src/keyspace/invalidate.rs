@@ -13,6 +13,7 @@ impl<K: CacheKey, V> Keyspace<K, V> {
     ///
     /// # Errors
     /// [`ErrorKind::Deferred`] if the store can't be told now; it is repeated in the background until it is.
+    /// [`ErrorKind::Store`] if that would not help, or too many invalidations wait already.
     ///
     /// # Cancellation
     /// A dropped request is seen through in the background.
@@ -65,18 +66,17 @@ impl Core {
         outcome
     }
 
-    /// Repeats an invalidation in the background, if that can help.
+    /// Repeats an invalidation in the background, if that can help and there is room.
     pub(super) fn put_off(&self, key: &Key, error: larder_store::Error) -> Error {
         let transient = error.is_transient();
         let error = self.store_failed(error);
-        if !transient {
+        if !transient || !self.outbox.invalidate(key) {
             return error;
         }
-        let message = if self.outbox.invalidate(key) {
-            "the store can't be told to drop the entry; it is tried again in the background"
-        } else {
-            "the store can't be told to drop the entry, and too many invalidations wait already: it may be stale until its TTL ends"
-        };
-        Error::new(ErrorKind::Deferred, message).with_source(error)
+        Error::new(
+            ErrorKind::Deferred,
+            "the store can't be told to drop the entry; it is tried again in the background",
+        )
+        .with_source(error)
     }
 }

@@ -1,15 +1,15 @@
 //! lease, fill, abort: loading with permission.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use larder_store::{Key, Result as StoreResult, StoreExt};
+use larder_store::{Key, Result as StoreResult, Step, StoreExt, Update};
 
 use super::{Keyspace, Lookup, Vacancy};
 use crate::{
     Loaded, Result,
     outbox::Outbox,
-    protocol::{Fill, Lease as LeaseStep, Leased as LeasedReply},
+    protocol::{Abort, Fill, Lease as LeaseStep, Leased as LeasedReply},
     see_through::SeeThrough,
     token::Token,
 };
@@ -26,8 +26,8 @@ pub enum Leased<V> {
 /// What became of a value that was loaded under a lease or claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
-    /// It is in the store.
-    Stored,
+    /// It is in the store, and counts as fresh for this long.
+    Stored(Duration),
     /// It was not stored: the lease or claim was gone, so it may be outdated already.
     Superseded,
     /// It was not stored, since its TTL is zero, or it is negative and those are not kept.
@@ -42,13 +42,24 @@ pub struct Lease<V> {
     given_back: GivenBack,
 }
 
-/// Gives a lease back when dropped, unless it was used.
-struct GivenBack(Option<(Arc<Outbox>, Key, Token)>);
+/// Gives a lease or a claim back when dropped, unless it was used.
+pub(super) struct GivenBack(Option<Box<(Arc<Outbox>, Key, Update)>>);
+
+impl GivenBack {
+    pub(super) fn new(outbox: &Arc<Outbox>, key: &Key, update: Update) -> Self {
+        Self(Some(Box::new((Arc::clone(outbox), key.clone(), update))))
+    }
+
+    pub(super) fn used(&mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for GivenBack {
     fn drop(&mut self) {
-        if let Some((outbox, key, token)) = self.0.take() {
-            outbox.abort(&key, token);
+        if let Some(given) = self.0.take() {
+            let (outbox, key, update) = *given;
+            outbox.give_back(key, update);
         }
     }
 }
@@ -74,16 +85,13 @@ impl<K, V: 'static> Keyspace<K, V> {
     /// The outer error is that of the store, the inner ones are those of single keys.
     pub async fn lease_many(&self, vacancies: Vec<Vacancy>) -> Result<Vec<Result<Leased<V>>>> {
         let mut steps = Vec::with_capacity(vacancies.len());
-        for Vacancy {
-            address, replace, ..
-        } in vacancies
-        {
+        for Vacancy(vacant) in vacancies {
             let step = LeaseStep {
                 token: Token::fresh().map_err(|error| self.core.store_failed(error))?,
                 lifetime: self.core.settings.lease,
-                replace,
+                replace: vacant.replace,
             };
-            steps.push((address, step));
+            steps.push((vacant.address, step));
         }
         let requested = steps.iter().map(|(key, step)| (key.clone(), step.token));
         let requested: Vec<_> = requested.collect();
@@ -99,15 +107,16 @@ impl<K, V: 'static> Keyspace<K, V> {
     ) -> StoreResult<Vec<StoreResult<LeasedReply>>> {
         let store = Arc::clone(&self.core.store);
         let outbox = Arc::clone(&self.core.outbox);
+        let abort = |token| Abort { token }.update();
         let asked: Vec<_> = steps
             .iter()
-            .map(|(key, step)| (key.clone(), step.token))
+            .map(|(key, step)| (key.clone(), abort(step.token)))
             .collect();
         let request = async move { store.apply_many(&steps).await };
         let give_back = move |_| {
-            asked
-                .iter()
-                .for_each(|(key, token)| outbox.abort(key, *token))
+            for (key, abort) in asked {
+                outbox.give_back(key, abort);
+            }
         };
         SeeThrough::new(&self.core.tasks, request, give_back).await
     }
@@ -121,14 +130,14 @@ impl<K, V: 'static> Keyspace<K, V> {
         match reply.map_err(|error| self.core.store_failed(error))? {
             LeasedReply::Granted => Ok(Leased::Granted(Lease::new(self.any_key(), address, token))),
             LeasedReply::Refused(record) => {
-                Ok(Leased::Refused(self.found_instead(address, &record)))
+                Ok(Leased::Refused(self.found_instead(&address, &record)))
             }
         }
     }
 
     /// What another caller left, as a reader sees it. A record that is no better than the one to be replaced
     /// counts as busy, so that nobody asks twice.
-    fn found_instead(&self, address: Key, record: &Bytes) -> Lookup<V> {
+    fn found_instead(&self, address: &Key, record: &Bytes) -> Lookup<V> {
         match self.read(address, Some(record)) {
             Lookup::Miss(_) => Lookup::Busy,
             found => found,
@@ -169,19 +178,18 @@ impl<K, V: 'static> Keyspace<K, V> {
         if fills.is_empty() {
             return Ok(Vec::new());
         }
+        let lifetimes: Vec<_> = fills.iter().map(|(_, fill)| fill.value.soft_ttl).collect();
         let store = Arc::clone(&self.core.store);
         let request = async move { store.apply_many(&fills).await };
         let replies = SeeThrough::new(&self.core.tasks, request, drop).await;
         let replies = replies.map_err(|error| self.core.store_failed(error))?;
-        Ok(replies
-            .into_iter()
-            .map(|reply| self.filled(reply))
-            .collect())
+        let filled = |(reply, soft_ttl)| self.filled(reply, soft_ttl);
+        Ok(replies.into_iter().zip(lifetimes).map(filled).collect())
     }
 
-    pub(super) fn filled(&self, reply: StoreResult<bool>) -> Result<Filled> {
+    pub(super) fn filled(&self, reply: StoreResult<bool>, soft_ttl: Duration) -> Result<Filled> {
         if reply.map_err(|error| self.core.store_failed(error))? {
-            return Ok(Filled::Stored);
+            return Ok(Filled::Stored(soft_ttl));
         }
         self.core.counters.superseded.increment();
         Ok(Filled::Superseded)
@@ -190,12 +198,13 @@ impl<K, V: 'static> Keyspace<K, V> {
 
 impl<V: 'static> Lease<V> {
     fn new(space: Keyspace<(), V>, address: Key, token: Token) -> Self {
-        let give_back = (Arc::clone(&space.core.outbox), address.clone(), token);
+        let abort = Abort { token }.update();
+        let given_back = GivenBack::new(&space.core.outbox, &address, abort);
         Self {
             space,
             address,
             token,
-            given_back: GivenBack(Some(give_back)),
+            given_back,
         }
     }
 
@@ -214,7 +223,7 @@ impl<V: 'static> Lease<V> {
 
     /// The key, for a request that uses the lease up.
     fn used(mut self) -> Key {
-        self.given_back.0 = None;
+        self.given_back.used();
         self.address
     }
 }

@@ -36,7 +36,6 @@ pub struct Entry<V> {
     pub ttl_left: Duration,
     /// How long it took to load.
     pub cost: Duration,
-    pub(super) address: Key,
     pub(super) stamp: Token,
 }
 
@@ -70,7 +69,11 @@ impl<V> fmt::Debug for Entry<V> {
 
 /// A key that was seen without a usable entry: what a lease is asked for with.
 #[derive(Debug)]
-pub struct Vacancy {
+pub struct Vacancy(pub(super) Box<Vacant>);
+
+/// Behind a box, so that what hits pass around stays small.
+#[derive(Debug)]
+pub(super) struct Vacant {
     pub(super) address: Key,
     /// The undecodable record that is there instead, to be replaced if it still is.
     pub(super) replace: Option<Bytes>,
@@ -81,8 +84,8 @@ pub struct Vacancy {
 impl Vacancy {
     /// Why the record that is there is of no use, if there is one.
     #[must_use]
-    pub const fn error(&self) -> Option<&Error> {
-        self.error.as_ref()
+    pub fn error(&self) -> Option<&Error> {
+        self.0.error.as_ref()
     }
 }
 
@@ -91,7 +94,7 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
     pub async fn lookup(&self, key: &K) -> Lookup<V> {
         let found = match self.address(key) {
             Ok(address) => match self.core.store.get(&address).await {
-                Ok(record) => self.read(address, record.as_ref()),
+                Ok(record) => self.read(&address, record.as_ref()),
                 Err(error) => Lookup::Failed(self.core.store_failed(error)),
             },
             Err(error) => Lookup::Failed(self.core.store_failed(error)),
@@ -122,7 +125,7 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
     ) -> Vec<Lookup<V>> {
         let mut records = records.into_iter();
         let mut read = |address| match address {
-            Ok(address) => self.read(address, records.next().flatten().as_ref()),
+            Ok(address) => self.read(&address, records.next().flatten().as_ref()),
             Err(error) => Lookup::Failed(self.core.store_failed(error)),
         };
         addresses.into_iter().map(&mut read).collect()
@@ -131,13 +134,9 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
 
 impl<K, V: 'static> Keyspace<K, V> {
     /// What a record means to a reader.
-    pub(super) fn read(&self, address: Key, record: Option<&Bytes>) -> Lookup<V> {
+    pub(super) fn read(&self, address: &Key, record: Option<&Bytes>) -> Lookup<V> {
         let Some(record) = record else {
-            return Lookup::Miss(Vacancy {
-                address,
-                replace: None,
-                error: None,
-            });
+            return vacant(address, None, None);
         };
         match Frame::parse(record) {
             Frame::Lease(_) | Frame::Holds(_) => Lookup::Busy,
@@ -147,14 +146,9 @@ impl<K, V: 'static> Keyspace<K, V> {
                     age,
                     ttl_left: Duration::from_millis(seal.soft_ttl_ms).saturating_sub(age),
                     cost: Duration::from_micros(seal.cost_us.into()),
-                    address,
                     stamp,
                 }),
-                Err(error) => Lookup::Miss(Vacancy {
-                    address,
-                    replace: Some(record.clone()),
-                    error: Some(error),
-                }),
+                Err(error) => vacant(address, Some(record.clone()), Some(error)),
             },
             Frame::Foreign => Lookup::Failed(Error::new(
                 ErrorKind::Foreign,
@@ -193,7 +187,7 @@ impl<K, V: 'static> Keyspace<K, V> {
                 }
                 return;
             }
-            Lookup::Miss(Vacancy { error: Some(_), .. }) => counters.undecodable.increment(),
+            Lookup::Miss(vacancy) if vacancy.error().is_some() => counters.undecodable.increment(),
             Lookup::Failed(error) if error.kind() == ErrorKind::Foreign => {
                 counters.undecodable.increment();
             }
@@ -201,4 +195,12 @@ impl<K, V: 'static> Keyspace<K, V> {
         }
         counters.misses.increment();
     }
+}
+
+fn vacant<V>(address: &Key, replace: Option<Bytes>, error: Option<Error>) -> Lookup<V> {
+    Lookup::Miss(Vacancy(Box::new(Vacant {
+        address: address.clone(),
+        replace,
+        error,
+    })))
 }

@@ -58,6 +58,9 @@ pub enum CacheState {
     /// The store could not be told, for this reason. It is repeated in the background; until then readers may
     /// see the old value.
     Deferred(Error),
+    /// The store refused, for this reason, and repeating would not help: the key holds another type, say, or
+    /// the credentials lack a right.
+    Failed(Error),
 }
 
 impl<K: CacheKey, V> Keyspace<K, V> {
@@ -156,7 +159,8 @@ impl Hold {
         self.running = false;
         match SeeThrough::new(&self.core.tasks, self.ending(), drop).await {
             Ok(()) => CacheState::Invalidated,
-            Err(error) => CacheState::Deferred(error),
+            Err(error) if error.kind() == ErrorKind::Deferred => CacheState::Deferred(error),
+            Err(error) => CacheState::Failed(error),
         }
     }
 
