@@ -135,6 +135,7 @@ where
             Ok(Leased::Refused(Lookup::Hit(entry))) if !entry.is_stale() => {
                 return Ok(entry.into());
             }
+            Ok(Leased::Refused(Lookup::Hit(entry))) => return self.reload(key, entry).await,
             Ok(Leased::Refused(Lookup::Failed(error))) | Err(error) => {
                 return self.load_uncached(key, Some(error)).await;
             }

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use larder_cache::{
-    CacheKey, Claim, Entry, Keyspace, Lease, Leased, Loaded, Lookup, Result, Vacancy,
+    CacheKey, Claim, Entry, Error, Filled, Keyspace, Lease, Leased, Loaded, Lookup, Result, Vacancy,
 };
 
 use crate::CacheAside;
@@ -10,8 +10,23 @@ use crate::CacheAside;
 /// The answers to a batch, as far as they are known.
 pub(crate) struct Answers<V> {
     pub(crate) values: Vec<Option<V>>,
-    /// How many of them came from the loader.
-    pub(crate) loaded: u64,
+    /// How many of them were loaded and stored.
+    pub(crate) stored: u64,
+    /// How many were loaded and could not be stored, and the last reason.
+    pub(crate) unstored: u64,
+    pub(crate) store_error: Option<Error>,
+}
+
+impl<V> Answers<V> {
+    fn count(&mut self, filled: Vec<Result<Filled>>) {
+        for filled in filled {
+            match filled {
+                Ok(Filled::Stored(_)) => self.stored += 1,
+                Ok(_) => {}
+                Err(error) => self.store_error = Some(error),
+            }
+        }
+    }
 }
 
 /// A key of a batch that must be loaded.
@@ -89,7 +104,9 @@ impl<V: Send + Sync + 'static> Batch<V> {
         Self {
             answers: Answers {
                 values: (0..len).map(|_| None).collect(),
-                loaded: 0,
+                stored: 0,
+                unstored: 0,
+                store_error: None,
             },
             vacant: Vec::new(),
             stale: Vec::new(),
@@ -102,7 +119,11 @@ impl<V: Send + Sync + 'static> Batch<V> {
             Lookup::Hit(entry) if entry.is_stale() => self.stale.push((at, entry)),
             Lookup::Hit(entry) => self.answers.values[at] = entry.value,
             Lookup::Miss(vacancy) => self.vacant.push((at, vacancy)),
-            Lookup::Busy | Lookup::Failed(_) => self.load(at, Permission::None, None),
+            Lookup::Busy => self.load(at, Permission::None, None),
+            Lookup::Failed(error) => {
+                self.answers.store_error = Some(error);
+                self.load(at, Permission::None, None);
+            }
         }
     }
 
@@ -151,7 +172,8 @@ impl<V: Send + Sync + 'static> Batch<V> {
                     }
                 }
             }
-            Err(_counted) => {
+            Err(error) => {
+                self.answers.store_error = Some(error);
                 for at in places {
                     self.load(at, Permission::None, None);
                 }
@@ -177,9 +199,12 @@ impl<V: Send + Sync + 'static> Batch<V> {
                 Permission::None => {}
             }
         }
-        let _ = keyspace.fill_many(fills).await;
-        let _ = join_all(refreshes).await;
-        self.answers.loaded = loaded.len() as u64;
+        match keyspace.fill_many(fills).await {
+            Ok(filled) => self.answers.count(filled),
+            Err(error) => self.answers.store_error = Some(error),
+        }
+        self.answers.count(join_all(refreshes).await);
+        self.answers.unstored = loaded.len() as u64 - self.answers.stored;
         for (at, loaded) in places.into_iter().zip(loaded) {
             self.answers.values[at] = loaded.value;
         }

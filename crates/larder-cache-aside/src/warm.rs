@@ -27,9 +27,10 @@ pub struct WarmProgress {
     pub total: u64,
     /// Keys that are done, loaded or not.
     pub done: u64,
-    /// Keys that were loaded; the others were there already, or failed.
+    /// Keys that were loaded and stored; the others were there already, were being loaded or written by
+    /// others, or failed.
     pub loaded: u64,
-    /// Keys whose load failed.
+    /// Keys that could not be loaded, or not be stored because the store failed.
     pub failed: u64,
     /// The last failure.
     pub error: Option<Error>,
@@ -92,7 +93,13 @@ where
         while let Some((keys, read)) = batches.next().await {
             progress.done += keys;
             match read {
-                Ok(answers) => progress.loaded += answers.loaded,
+                Ok(answers) => {
+                    progress.loaded += answers.stored;
+                    if let Some(error) = answers.store_error {
+                        progress.failed += answers.unstored;
+                        progress.error = Some(error);
+                    }
+                }
                 Err(error) => {
                     progress.failed += keys;
                     progress.error = Some(error);

@@ -1,6 +1,6 @@
 //! What every read pattern offers.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
@@ -48,8 +48,8 @@ pub trait Cache<K, V>: Send + Sync {
     fn stats(&self) -> Stats;
 }
 
-/// A value and how it was come by.
-#[derive(Debug, Clone)]
+/// A value and how it was come by. `Debug` doesn't show the value.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Fetched<V> {
     /// The value, or `None` if the origin has none.
@@ -106,13 +106,27 @@ impl<V> From<Entry<V>> for Fetched<V> {
     fn from(entry: Entry<V>) -> Self {
         Self {
             freshness: entry.freshness(),
-            value: entry.value,
             source: Source::Store,
-            age: entry.age,
-            ttl_left: entry.ttl_left,
+            age: entry.age(),
+            ttl_left: entry.ttl_left(),
+            value: entry.value,
             store_error: None,
             load_error: None,
         }
+    }
+}
+
+impl<V> fmt::Debug for Fetched<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetched")
+            .field("negative", &self.value.is_none())
+            .field("source", &self.source)
+            .field("freshness", &self.freshness)
+            .field("age", &self.age)
+            .field("ttl_left", &self.ttl_left)
+            .field("store_error", &self.store_error)
+            .field("load_error", &self.load_error)
+            .finish_non_exhaustive()
     }
 }
 

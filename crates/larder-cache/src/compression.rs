@@ -36,7 +36,9 @@ impl Compression {
 pub(crate) fn decompress(payload: &[u8], limit: usize) -> Result<Vec<u8>, BoxError> {
     let mut bytes = Vec::new();
     let decoder = zstd::stream::read::Decoder::with_buffer(payload)?;
-    decoder.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    decoder
+        .take((limit as u64).saturating_add(1))
+        .read_to_end(&mut bytes)?;
     if bytes.len() > limit {
         return Err("the decompressed value is over the limit".into());
     }

@@ -103,6 +103,36 @@ impl Error {
     }
 }
 
+/// An error of a codec or of compression, as a source. Its own text may quote the value, so `Display` and
+/// `Debug` don't show it; [`get_ref`](Self::get_ref) does.
+pub struct CodecError(BoxError);
+
+impl CodecError {
+    pub(crate) fn hiding(error: impl Into<BoxError>) -> Self {
+        Self(error.into())
+    }
+
+    /// The error itself. Mind where it is shown: it may quote the value.
+    #[must_use]
+    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the codec failed; its error is not shown, since it may quote the value")
+    }
+}
+
+impl fmt::Debug for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CodecError").finish_non_exhaustive()
+    }
+}
+
+impl StdError for CodecError {}
+
 impl From<larder_store::Error> for Error {
     fn from(error: larder_store::Error) -> Self {
         Self::new(ErrorKind::Store(error.kind()), "the store failed").with_source(error)

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::token::Token;
 
+/// "For ever" means this: no store can count much further.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// The lifetimes of a keyspace's entries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expiry {
@@ -31,7 +34,7 @@ impl Expiry {
         } else {
             Some(self.ttl)
         };
-        let ttl = wanted.or(usual).filter(|ttl| !ttl.is_zero())?;
+        let ttl = wanted.or(usual).filter(|ttl| !ttl.is_zero())?.min(LONGEST);
         Some(ttl.mul_f64(self.jitter.mul_add(-lot.fraction(), 1.0)))
     }
 

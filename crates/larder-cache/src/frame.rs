@@ -72,6 +72,7 @@ pub(crate) struct Hold {
 }
 
 impl<'a> Frame<'a> {
+    #[inline]
     pub(crate) fn parse(record: &'a [u8]) -> Self {
         match record.get(..HEAD) {
             Some([b'L', b'D', b'R', 1, b'L']) => LeaseFrame::parse(record).map(Self::Lease),
@@ -108,6 +109,7 @@ impl LeaseFrame {
 }
 
 impl<'a> ValueFrame<'a> {
+    #[inline]
     fn parse(record: &'a [u8]) -> Option<Self> {
         let flags = *record.get(FLAGS)?;
         let mut at = FLAGS + 1;
@@ -222,6 +224,7 @@ impl Seal {
     }
 
     /// The seal and the payload behind it; `None` if the checksum doesn't hold.
+    #[inline]
     pub(crate) fn open(sealed: &[u8]) -> Option<(Self, &[u8])> {
         let checksum = u32::from_be_bytes(*sealed.first_chunk()?);
         let rest = sealed.get(4..)?;

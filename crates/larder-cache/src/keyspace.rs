@@ -26,6 +26,9 @@ use crate::{
 /// How long [`Keyspace::shutdown`] waits for what is still under way.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
+/// How many tasks of patterns may be under way.
+const MOST_TASKS: usize = 1024;
+
 /// A named, typed region of a store: it encodes keys and values, owns expiry, and speaks the lease protocol.
 ///
 /// Applications use it through a pattern; a new pattern is a policy over these steps. Cloning gives
@@ -109,9 +112,14 @@ impl<K, V> Keyspace<K, V> {
         }
     }
 
-    /// Runs a task that belongs to this keyspace: [`shutdown`](Self::shutdown) waits for it.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.core.tasks.spawn(task);
+    /// Runs a task that belongs to this keyspace: [`shutdown`](Self::shutdown) waits for it. Says whether it
+    /// does; 1024 are under way at the most.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
+        let room = self.core.tasks.len() < MOST_TASKS;
+        if room {
+            self.core.tasks.spawn(task);
+        }
+        room
     }
 
     /// How many tasks of this keyspace are under way.

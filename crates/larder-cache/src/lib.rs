@@ -27,7 +27,7 @@ pub use codec::Json;
 pub use codec::MessagePack;
 #[cfg(feature = "prost")]
 pub use codec::Protobuf;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{CodecError, Error, ErrorKind, Result};
 pub use keyspace::{
     CacheState, Claim, Entry, Filled, Keyspace, Lease, Leased, Lookup, Vacancy, WriteError, Written,
 };

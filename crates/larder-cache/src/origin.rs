@@ -9,8 +9,8 @@ use crate::{
     loader::{AnyLoader, erase},
 };
 
-/// A value on its way from the origin to the store.
-#[derive(Debug, Clone)]
+/// A value on its way from the origin to the store. `Debug` doesn't show it.
+#[derive(Clone)]
 pub struct Loaded<V> {
     /// The value, or `None` if the origin has none.
     pub value: Option<V>,
@@ -18,6 +18,16 @@ pub struct Loaded<V> {
     pub ttl: Option<Duration>,
     /// How long the load took.
     pub cost: Duration,
+}
+
+impl<V> std::fmt::Debug for Loaded<V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded")
+            .field("negative", &self.value.is_none())
+            .field("ttl", &self.ttl)
+            .field("cost", &self.cost)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where a pattern gets what the store doesn't have: a loader, watched over.

@@ -1,12 +1,12 @@
 //! What is sent to the store behind the callers' backs.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use larder_store::{Key, Step, Store, Update};
+use larder_store::{ErrorKind, Key, Step, Store, Update};
 use tokio::{runtime::Handle, time::sleep};
 use tokio_util::task::TaskTracker;
 
@@ -31,14 +31,17 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Waiting {
     give_backs: Vec<(Key, Update)>,
-    invalidations: HashSet<Key>,
+    /// Each with the number of the request that came last, so that one which comes while an earlier one is being
+    /// sent is sent again.
+    invalidations: HashMap<Key, u64>,
+    requests: u64,
     working: bool,
 }
 
 /// What one round sends.
 enum Batch {
     GiveBacks(Vec<(Key, Update)>),
-    Invalidations(Vec<(Key, Update)>),
+    Invalidations(Vec<(Key, u64)>),
 }
 
 impl Outbox {
@@ -64,9 +67,12 @@ impl Outbox {
     /// Invalidates a key as soon as the store can be told. Says whether there was room for it.
     pub(crate) fn invalidate(self: &Arc<Self>, key: &Key) -> bool {
         let mut waiting = self.lock();
-        let room = waiting.invalidations.len() < CAPACITY || waiting.invalidations.contains(key);
+        let known = waiting.invalidations.contains_key(key);
+        let room = known || waiting.invalidations.len() < CAPACITY;
         if room {
-            waiting.invalidations.insert(key.clone());
+            waiting.requests += 1;
+            let request = waiting.requests;
+            waiting.invalidations.insert(key.clone(), request);
             self.counters.deferred.increment();
         } else {
             self.counters.deferred_dropped.increment();
@@ -76,7 +82,7 @@ impl Outbox {
         room
     }
 
-    /// How many invalidations wait to be sent.
+    /// How many invalidations wait to be acknowledged.
     pub(crate) fn pending(&self) -> usize {
         self.lock().invalidations.len()
     }
@@ -104,70 +110,68 @@ impl Outbox {
             let from = waiting.give_backs.len().saturating_sub(BATCH);
             return Some(Batch::GiveBacks(waiting.give_backs.split_off(from)));
         }
-        let keys: Vec<_> = waiting.invalidations.iter().take(BATCH).cloned().collect();
-        if keys.is_empty() {
+        let waits = waiting.invalidations.iter().take(BATCH);
+        let batch: Vec<_> = waits
+            .map(|(key, request)| (key.clone(), *request))
+            .collect();
+        if batch.is_empty() {
             waiting.working = false;
             return None;
         }
-        for key in &keys {
-            waiting.invalidations.remove(key);
-        }
-        let updates = keys.into_iter().map(|key| (key, Invalidate.update()));
-        Some(Batch::Invalidations(updates.collect()))
-    }
-
-    fn put_back(&self, keys: impl IntoIterator<Item = Key>) {
-        self.lock().invalidations.extend(keys);
+        Some(Batch::Invalidations(batch))
     }
 
     /// Sends a batch. Says whether the store was there.
     async fn send(&self, batch: Batch) -> bool {
-        let (updates, again) = match batch {
-            Batch::GiveBacks(updates) => (updates, false),
-            Batch::Invalidations(updates) => (updates, true),
-        };
-        // If this future is dropped, what it took goes back.
-        let mut unsent = PutBack {
-            outbox: self,
-            keys: Vec::new(),
-        };
-        if again {
-            unsent.keys = updates.iter().map(|(key, _)| key.clone()).collect();
+        match batch {
+            Batch::GiveBacks(updates) => self.send_give_backs(&updates).await,
+            Batch::Invalidations(requests) => self.send_invalidations(requests).await,
         }
-        match self.store.update_many(&updates).await {
-            Ok(replies) => {
-                let failed: Vec<bool> = replies
-                    .iter()
-                    .map(|reply| reply.as_ref().is_err_and(|error| error.is_transient()))
-                    .collect();
-                let mut failures = failed.iter();
-                unsent
-                    .keys
-                    .retain(|_| failures.next().copied().unwrap_or_default());
-                !failed.contains(&true)
-            }
-            Err(error) => {
-                if !error.is_transient() {
-                    unsent.keys.clear();
+    }
+
+    async fn send_give_backs(&self, updates: &[(Key, Update)]) -> bool {
+        let sent = self.store.update_many(updates).await.is_ok();
+        if !sent {
+            // The others would meet the same store, and all of them run out by themselves.
+            self.lock().give_backs.clear();
+        }
+        sent
+    }
+
+    /// What is not acknowledged stays, unless it can never be: the key holds another type of value, or the
+    /// store was shut down.
+    async fn send_invalidations(&self, requests: Vec<(Key, u64)>) -> bool {
+        let updates: Vec<_> = requests
+            .iter()
+            .map(|(key, _)| (key.clone(), Invalidate.update()))
+            .collect();
+        let replies = match self.store.update_many(&updates).await {
+            Ok(replies) => replies,
+            Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let mut all = true;
+        for ((key, request), reply) in requests.into_iter().zip(replies) {
+            match reply.map_err(|error| error.kind()) {
+                Ok(_) => self.settled(&key, request),
+                Err(ErrorKind::WrongType | ErrorKind::Shutdown) => {
+                    self.counters.deferred_dropped.increment();
+                    self.settled(&key, request);
                 }
-                false
+                Err(_) => all = false,
             }
+        }
+        all
+    }
+
+    fn settled(&self, key: &Key, request: u64) {
+        let mut waiting = self.lock();
+        if waiting.invalidations.get(key) == Some(&request) {
+            waiting.invalidations.remove(key);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct PutBack<'a> {
-    outbox: &'a Outbox,
-    keys: Vec<Key>,
-}
-
-impl Drop for PutBack<'_> {
-    fn drop(&mut self) {
-        self.outbox.put_back(self.keys.drain(..));
     }
 }
 

@@ -11,19 +11,18 @@ use tokio_util::task::TaskTracker;
 type Request<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A request that goes on in the background if whoever awaits it goes away, so that what it took on the
-/// server is given back: `abandoned` gets the reply that nobody waits for any more.
-///
-/// Without a runtime to go on in, the request is dropped and the lifetime of what it took is the bound.
+/// server is given back: `abandoned` gets the reply that nobody waits for any more; or nothing, if the request
+/// was lost itself, since there is no runtime to go on in, or too much is going on already.
 #[must_use]
-pub(crate) struct SeeThrough<T: Send + 'static, A: FnOnce(T) + Send + 'static> {
+pub(crate) struct SeeThrough<T: Send + 'static, A: FnOnce(Option<T>) + Send + 'static> {
     rest: Option<(Request<T>, A)>,
     tasks: TaskTracker,
 }
 
 /// How many abandoned requests may be under way; beyond, they are dropped.
-const MOST_TASKS: usize = 1024;
+const MOST_TASKS: usize = 4096;
 
-impl<T: Send + 'static, A: FnOnce(T) + Send + 'static> SeeThrough<T, A> {
+impl<T: Send + 'static, A: FnOnce(Option<T>) + Send + 'static> SeeThrough<T, A> {
     pub(crate) fn new(
         tasks: &TaskTracker,
         request: impl Future<Output = T> + Send + 'static,
@@ -36,7 +35,7 @@ impl<T: Send + 'static, A: FnOnce(T) + Send + 'static> SeeThrough<T, A> {
     }
 }
 
-impl<T: Send + 'static, A: FnOnce(T) + Send + Unpin + 'static> Future for SeeThrough<T, A> {
+impl<T: Send + 'static, A: FnOnce(Option<T>) + Send + Unpin + 'static> Future for SeeThrough<T, A> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
@@ -50,15 +49,17 @@ impl<T: Send + 'static, A: FnOnce(T) + Send + Unpin + 'static> Future for SeeThr
     }
 }
 
-impl<T: Send + 'static, A: FnOnce(T) + Send + 'static> Drop for SeeThrough<T, A> {
+impl<T: Send + 'static, A: FnOnce(Option<T>) + Send + 'static> Drop for SeeThrough<T, A> {
     fn drop(&mut self) {
-        let (Some((request, abandoned)), Ok(runtime)) = (self.rest.take(), Handle::try_current())
-        else {
+        let Some((request, abandoned)) = self.rest.take() else {
             return;
         };
-        if self.tasks.len() < MOST_TASKS {
-            let rest = async move { abandoned(request.await) };
-            self.tasks.spawn_on(rest, &runtime);
+        match Handle::try_current() {
+            Ok(runtime) if self.tasks.len() < MOST_TASKS => {
+                let rest = async move { abandoned(Some(request.await)) };
+                self.tasks.spawn_on(rest, &runtime);
+            }
+            _ => abandoned(None),
         }
     }
 }

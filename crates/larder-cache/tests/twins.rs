@@ -30,16 +30,16 @@ impl Source {
     }
 
     fn lifetime(&mut self) -> Duration {
-        Duration::from_millis(self.0.random_range(1..200_000))
+        Duration::from_millis(self.0.random_range(20_000..200_000))
     }
 
     /// A deadline before, at or after now.
     fn deadline(&mut self) -> u64 {
-        let around = NOW_MS - 2..NOW_MS + 3;
-        if self.0.random() {
-            self.0.random_range(around)
-        } else {
-            self.0.random_range(NOW_MS - 200_000..NOW_MS + 200_000)
+        // None that runs out while the case runs: its record would be gone before it can be compared.
+        match self.0.random_range(0..4) {
+            0 => NOW_MS - self.0.random_range(0..3),
+            1 => NOW_MS - self.0.random_range(0..200_000),
+            _ => NOW_MS + self.0.random_range(20_000..200_000),
         }
     }
 
@@ -197,6 +197,6 @@ fn the_documented_format_is_read() {
             Record::Holds { .. }
         ));
         // Whatever it is, it must not panic.
-        Record::parse(&source.damaged());
+        let _ = Record::parse(&source.damaged());
     }
 }

@@ -30,7 +30,8 @@ impl MemoryStoreBuilder {
     }
 
     /// Holds this many bytes of keys and values at the most, instead of counting entries. The map's own
-    /// memory, some 120 bytes an entry, comes on top.
+    /// memory, some 120 bytes an entry, comes on top. The map has several shards (four for each processor), and
+    /// no value may be larger than nine tenths of a shard's part.
     #[must_use]
     pub const fn max_bytes(mut self, bytes: u64) -> Self {
         self.capacity = bytes;

@@ -32,7 +32,7 @@ impl Clock {
 
     /// The time to the microsecond.
     pub(crate) fn now(&self) -> Timestamp {
-        self.at(self.started.elapsed())
+        self.at(micros(self.started.elapsed()))
     }
 
     /// The time for looking at one entry: up to a scheduler tick behind, and exact where time can be paused.
@@ -40,11 +40,11 @@ impl Clock {
         if CAN_PAUSE {
             return self.now();
         }
-        self.at(self.started_coarse.elapsed().into())
+        self.at(self.started_coarse.elapsed().as_micros())
     }
 
-    fn at(&self, elapsed: Duration) -> Timestamp {
-        Timestamp::from_micros(self.epoch_us + micros(elapsed))
+    fn at(&self, elapsed_us: u64) -> Timestamp {
+        Timestamp::from_micros(self.epoch_us + elapsed_us)
     }
 }
 

@@ -73,6 +73,14 @@ impl MemoryStore {
             hasher.clone(),
             quick_cache::sync::DefaultLifecycle::default(),
         );
+        // The map never keeps what is larger than one of its shards: say so instead of losing it.
+        let largest = match settings.weight {
+            Weight::Entries => settings.max_value_len,
+            Weight::Bytes => {
+                let shard = usize::try_from(entries.shard_capacity()).unwrap_or(usize::MAX);
+                settings.max_value_len.min(shard / 10 * 9)
+            }
+        };
         Self {
             inner: Arc::new(Inner {
                 entries,
@@ -80,7 +88,7 @@ impl MemoryStore {
                 hasher,
                 subscribers: Arc::default(),
                 clock: Clock::start(),
-                max_value_len: settings.max_value_len,
+                max_value_len: largest,
             }),
         }
     }
@@ -190,6 +198,10 @@ impl Inner {
 impl Store for MemoryStore {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         Ok(self.inner.get(key))
+    }
+
+    fn get_ready(&self, key: &Key) -> Option<Result<Option<Bytes>>> {
+        Some(Ok(self.inner.get(key)))
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {

@@ -38,7 +38,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How long connecting may take, greeting and login included. The default: 500 ms.
+    /// How long connecting may take, greeting and login included. The default: 500 ms; more than 1 s has no
+    /// effect.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -75,8 +76,14 @@ impl RedisStoreBuilder {
     /// [`ErrorKind::Unavailable`], so that an application can start without Redis.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for settings that can't work.
+    /// [`ErrorKind::Config`] for settings that can't work, or outside of a tokio runtime.
     pub fn connect_in_background(self) -> Result<RedisStore> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "a Redis store connects in the background of a tokio runtime: call this inside of one",
+            ));
+        }
         let store = self.unconnected()?;
         store.start();
         Ok(store)

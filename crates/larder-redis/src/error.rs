@@ -100,7 +100,10 @@ fn by_code(code: &str) -> Error {
             ErrorKind::Auth,
             "the Redis user may not do this: it needs HELLO, SELECT, PING, TIME, GET, MGET, SET, DEL, UNLINK, EVAL, EVALSHA, PUBLISH, SUBSCRIBE and UNSUBSCRIBE, on the keys ~larder:* and the channels &larder:*",
         ),
-        "BUSY" => Error::new(ErrorKind::Unavailable, "Redis is busy with a script"),
+        "BUSY" | "MISCONF" | "NOREPLICAS" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" => Error::new(
+            ErrorKind::Unavailable,
+            format!("Redis can't serve this for the time being ({code})"),
+        ),
         code => Error::new(
             ErrorKind::Server,
             format!("Redis answered with the error {code}"),
@@ -108,10 +111,7 @@ fn by_code(code: &str) -> Error {
     }
 }
 
-/// Whether a connection that produced this error must not be used again.
-pub(crate) fn breaks_connection(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ReadOnly | ErrorKind::Protocol | ErrorKind::Unavailable
-    ) || error.kind() == ErrorKind::Auth && !error.to_string().starts_with("the Redis user")
+/// Whether the server won't do its work over this connection any more.
+pub(crate) fn refuses_connection(error: &ServerError) -> bool {
+    matches!(error.code(), "READONLY" | "NOAUTH")
 }

@@ -78,7 +78,7 @@ impl Lane {
         self.live.store(Some(Arc::new(live)));
     }
 
-    /// Takes the connection out of use, if it still is this one. Its requests in flight fail at once.
+    /// Takes the connection out of use, if it still is this one. It closes with its last request in flight.
     pub(crate) fn retire(&self, live: &Arc<Live>) -> bool {
         live.broken.store(true, Relaxed);
         let seen = self.live.compare_and_swap(live, None);

@@ -11,7 +11,10 @@ use std::{
 use bb8::{Pool, RunError};
 use larder_store::{Error, ErrorKind, Result};
 use redis::{Cmd, Pipeline, RedisError, Value};
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 use crate::{
     error,
@@ -25,6 +28,8 @@ const BUSY: usize = 32;
 /// that fails everything that was in flight is not enough.
 const HUNG: u32 = 2;
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
+/// How long all lanes must stand before reconnecting starts without delay again.
+const STEADY: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(250);
 
 /// The connections of a store. An operation takes the first lane that isn't busy; one that is down is passed
@@ -66,21 +71,24 @@ impl Lanes {
         let mut backoff = FIRST_BACKOFF;
         loop {
             let Some(lane) = self.lanes.iter().find(|lane| lane.is_down()) else {
-                self.down.notified().await;
+                // A connection that is retired as soon as it is made gains nothing by another one at once.
+                if timeout(STEADY, self.down.notified()).await.is_err() {
+                    backoff = FIRST_BACKOFF;
+                    self.down.notified().await;
+                }
                 continue;
             };
             if self.fill(lane).await.is_ok() {
-                backoff = FIRST_BACKOFF;
                 self.reconnects.fetch_add(1, Relaxed);
-            } else {
-                sleep(backoff).await;
-                backoff = (backoff * 2).min(LONGEST_BACKOFF);
             }
+            sleep(backoff).await;
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
     }
 
     async fn fill(&self, lane: &Lane) -> Result<()> {
         match self.connection().await {
+            Ok(_) if self.closed.load(Relaxed) => Err(self.unavailable()),
             Ok(live) => {
                 lane.put(live);
                 Ok(())
@@ -113,7 +121,9 @@ impl Lanes {
         let (lane, live) = self.pick()?;
         let _in_flight = lane.enter();
         let reply = live.connection().send_packed_command(command).await;
-        self.judge(lane, &live, reply)
+        let value = self.judge(lane, &live, reply)?;
+        self.heed(lane, &live, &value);
+        Ok(value)
     }
 
     /// Sends several commands at once and returns their replies.
@@ -122,7 +132,17 @@ impl Lanes {
         let _in_flight = lane.enter();
         let mut connection = live.connection();
         let replies = connection.send_packed_commands(pipeline, 0, count).await;
-        self.judge(lane, &live, replies)
+        let values = self.judge(lane, &live, replies)?;
+        for value in &values {
+            self.heed(lane, &live, value);
+        }
+        if values.len() != count {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                "Redis answered another number of commands than were sent",
+            ));
+        }
+        Ok(values)
     }
 
     fn pick(&self) -> Result<(&Lane, Arc<Live>)> {
@@ -150,7 +170,8 @@ impl Lanes {
         };
         let broken = match error.kind() {
             ErrorKind::Timeout => live.timed_out() >= self.deadline * HUNG,
-            _ => error::breaks_connection(&error),
+            // The client library lost the connection, or its place in the stream of replies.
+            _ => true,
         };
         if broken {
             self.retire(lane, live, &error);
@@ -158,22 +179,19 @@ impl Lanes {
         Err(error)
     }
 
+    /// Retires the connection if the server says by it that it is a replica, or wants a login.
+    fn heed(&self, lane: &Lane, live: &Arc<Live>, value: &Value) {
+        if let Value::ServerError(refusal) = value
+            && error::refuses_connection(refusal)
+        {
+            self.retire(lane, live, &error::server(refusal.clone()));
+        }
+    }
+
     fn retire(&self, lane: &Lane, live: &Arc<Live>, error: &Error) {
         if lane.retire(live) {
             *self.last_error() = Some(error.clone());
             self.down.notify_one();
-        }
-    }
-
-    /// Takes connections out of use after the server itself said that they are of no use.
-    pub(crate) fn refused(&self, error: &Error) {
-        if !error::breaks_connection(error) {
-            return;
-        }
-        for lane in &self.lanes {
-            if let Some(live) = lane.live() {
-                self.retire(lane, &live, error);
-            }
         }
     }
 

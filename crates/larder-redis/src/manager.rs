@@ -53,7 +53,8 @@ impl Manager {
         multiplexed.set_response_timeout(self.deadline);
         let (seconds, micros): (i64, i64) =
             redis::cmd("TIME").query_async(&mut multiplexed).await?;
-        self.clock.observe(seconds * 1_000_000 + micros);
+        self.clock
+            .observe(seconds.saturating_mul(1_000_000).saturating_add(micros));
         Ok(Connection {
             multiplexed,
             broken: Arc::default(),

@@ -103,9 +103,12 @@ impl RedisStore {
         }
     }
 
-    /// Closes the connections. Operations under way and later ones fail.
-    pub fn shutdown(&self) {
+    /// Closes the connections as soon as the operations under way are done. Later ones fail as
+    /// [`ErrorKind::Shutdown`].
+    pub async fn shutdown(&self) {
         self.inner.stop();
+        // Whoever was just reconnecting sees it, and stops.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -137,14 +140,6 @@ impl Inner {
         args.try_for_each(|arg| self.check(arg.as_bytes()))
     }
 
-    /// Lets the lanes know if the server refused the connection's credentials or role.
-    fn heed<T>(&self, outcome: Result<T>) -> Result<T> {
-        if let Err(error) = &outcome {
-            self.lanes.refused(error);
-        }
-        outcome
-    }
-
     async fn run(&self, key: &Key, update: &Update) -> Result<Reply> {
         let mut value = self
             .lanes
@@ -156,31 +151,60 @@ impl Inner {
                 .command(&command::run(key, update, By::Source))
                 .await?;
         }
-        self.heed(reply::scripted(value, &self.clock))
+        reply::scripted(value, &self.clock)
     }
 
-    async fn run_all(&self, updates: &[(Key, Update)]) -> Result<Vec<Result<Reply>>> {
-        let by_hash = pipeline(updates.iter(), By::Hash);
-        let mut values = self.lanes.pipeline(&by_hash, updates.len()).await?;
+    async fn run_all(&self, updates: &[&(Key, Update)]) -> Result<Vec<Result<Reply>>> {
+        let by_hash = pipeline(updates, By::Hash);
+        let values = self.lanes.pipeline(&by_hash, updates.len()).await?;
         let again: Vec<usize> = (0..values.len())
             .filter(|at| unknown(&values[*at]))
             .collect();
+        let scripted = |value| reply::scripted(value, &self.clock);
+        let mut replies: Vec<_> = values.into_iter().map(scripted).collect();
         if !again.is_empty() {
-            let unsent = again.iter().filter_map(|at| updates.get(*at));
-            let by_source = pipeline(unsent, By::Source);
-            let replies = self.lanes.pipeline(&by_source, again.len()).await?;
-            for (at, reply) in again.into_iter().zip(replies) {
-                values[at] = reply;
+            let unsent: Vec<_> = again.iter().map(|at| updates[*at]).collect();
+            let by_source = pipeline(&unsent, By::Source);
+            match self.lanes.pipeline(&by_source, again.len()).await {
+                Ok(values) => {
+                    for (at, value) in again.into_iter().zip(values) {
+                        replies[at] = scripted(value);
+                    }
+                }
+                Err(error) => {
+                    for at in again {
+                        replies[at] = Err(error.clone());
+                    }
+                }
             }
         }
-        if values.len() != updates.len() {
-            return Err(Error::new(
+        Ok(replies)
+    }
+
+    /// Runs those updates that aren't too large, and says so of the others.
+    async fn run_sendable(&self, updates: &[(Key, Update)]) -> Result<Vec<Result<Reply>>> {
+        let checks: Vec<_> = updates
+            .iter()
+            .map(|(_, update)| self.check_args(update))
+            .collect();
+        let sendable = updates.iter().zip(&checks);
+        let sendable: Vec<_> = sendable
+            .filter_map(|(update, check)| check.is_ok().then_some(update))
+            .collect();
+        let replies = match sendable[..] {
+            [] => Vec::new(),
+            [(key, update)] => vec![self.run(key, update).await],
+            _ => self.run_all(&sendable).await?,
+        };
+        let mut replies = replies.into_iter();
+        let lost = || {
+            Err(Error::new(
                 ErrorKind::Protocol,
-                "Redis answered another number of updates than were sent",
-            ));
-        }
-        let scripted = |value| self.heed(reply::scripted(value, &self.clock));
-        Ok(values.into_iter().map(scripted).collect())
+                "Redis left an update without a reply",
+            ))
+        };
+        let mut next = |check: Result<()>| check.and_then(|()| replies.next().unwrap_or_else(lost));
+        Ok(checks.into_iter().map(&mut next).collect())
     }
 }
 
@@ -189,7 +213,7 @@ fn unknown(value: &Value) -> bool {
     matches!(value, Value::ServerError(error) if is_no_script(error))
 }
 
-fn pipeline<'a>(updates: impl Iterator<Item = &'a (Key, Update)>, by: By) -> Pipeline {
+fn pipeline(updates: &[&(Key, Update)], by: By) -> Pipeline {
     let mut pipeline = redis::pipe();
     for (key, update) in updates {
         pipeline.add_command(command::run(key, update, by));
@@ -201,7 +225,11 @@ fn pipeline<'a>(updates: impl Iterator<Item = &'a (Key, Update)>, by: By) -> Pip
 impl Store for RedisStore {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         let value = self.inner.lanes.command(&command::get(key)).await?;
-        self.inner.heed(reply::record(value))
+        reply::record(value)
+    }
+
+    fn get_ready(&self, _key: &Key) -> Option<Result<Option<Bytes>>> {
+        None
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
@@ -209,7 +237,7 @@ impl Store for RedisStore {
             return Ok(Vec::new());
         }
         let value = self.inner.lanes.command(&command::mget(keys)).await?;
-        self.inner.heed(reply::records(value, keys.len()))
+        reply::records(value, keys.len())
     }
 
     async fn set(&self, key: &Key, value: Bytes, ttl: Option<Duration>) -> Result<()> {
@@ -219,7 +247,7 @@ impl Store for RedisStore {
             .lanes
             .command(&command::set(key, &value, ttl))
             .await?;
-        self.inner.heed(reply::done(reply))
+        reply::done(reply)
     }
 
     async fn set_many(&self, entries: &[(Key, Bytes)], ttl: Option<Duration>) -> Result<()> {
@@ -232,8 +260,7 @@ impl Store for RedisStore {
             pipeline.add_command(command::set(key, value, ttl));
         }
         let replies = self.inner.lanes.pipeline(&pipeline, entries.len()).await?;
-        let outcome = replies.into_iter().try_for_each(reply::done);
-        self.inner.heed(outcome)
+        replies.into_iter().try_for_each(reply::done)
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<u64> {
@@ -241,7 +268,7 @@ impl Store for RedisStore {
             return Ok(0);
         }
         let value = self.inner.lanes.command(&command::unlink(keys)).await?;
-        self.inner.heed(reply::count(value))
+        reply::count(value)
     }
 
     async fn update(&self, key: &Key, update: &Update) -> Result<Reply> {
@@ -250,14 +277,7 @@ impl Store for RedisStore {
     }
 
     async fn update_many(&self, updates: &[(Key, Update)]) -> Result<Vec<Result<Reply>>> {
-        updates
-            .iter()
-            .try_for_each(|(_, update)| self.inner.check_args(update))?;
-        match updates {
-            [] => Ok(Vec::new()),
-            [(key, update)] => Ok(vec![self.inner.run(key, update).await]),
-            updates => self.inner.run_all(updates).await,
-        }
+        self.inner.run_sendable(updates).await
     }
 
     async fn subscribe(&self, key: &Key) -> Result<Subscription> {
@@ -266,7 +286,7 @@ impl Store for RedisStore {
 
     async fn ping(&self) -> Result<()> {
         let value = self.inner.lanes.command(&redis::cmd("PING")).await?;
-        self.inner.heed(reply::done(value))
+        reply::done(value)
     }
 
     fn now(&self) -> Option<Timestamp> {

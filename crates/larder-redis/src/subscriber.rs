@@ -93,7 +93,11 @@ impl Subscriber {
         };
         match timeout(self.connect_timeout + self.deadline, request).await {
             Ok(Some(())) => Ok(listener.into_subscription()),
-            Ok(None) => Err(stopped()),
+            Ok(None) if matches!(*self.lock(), State::Stopped) => Err(stopped()),
+            Ok(None) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "the connection was lost before Redis confirmed the subscription",
+            )),
             Err(elapsed) => Err(Error::new(
                 ErrorKind::Timeout,
                 "Redis did not confirm the subscription in time",
@@ -164,8 +168,11 @@ impl Channels {
         }
     }
 
+    /// The channels that somebody listens to; the others are forgotten.
     fn keys(&self) -> Vec<Key> {
-        self.lock().keys().cloned().collect()
+        let mut channels = self.lock();
+        channels.retain(|_, channel| channel.receiver_count() > 0);
+        channels.keys().cloned().collect()
     }
 
     /// Forgets a channel nobody listens to. Says whether it did.

@@ -176,7 +176,7 @@ async fn a_replica_says_so() {
 async fn after_shutdown_everything_fails_as_shut_down() {
     let server = RedisServer::start().await.expect("a server");
     let store = RedisStore::connect(&server.url()).await.expect("a store");
-    store.shutdown();
+    store.shutdown().await;
     assert_eq!(kind(store.get(&key("a")).await), Some(ErrorKind::Shutdown));
     assert_eq!(kind(store.ping().await), Some(ErrorKind::Shutdown));
     assert_eq!(

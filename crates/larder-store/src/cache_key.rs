@@ -49,6 +49,7 @@ impl std::fmt::Debug for KeyWriter<'_> {
 }
 
 impl<'a> KeyWriter<'a> {
+    #[inline]
     pub(crate) fn new(out: &'a mut KeyBuffer) -> Self {
         Self { out, first: true }
     }
@@ -66,6 +67,7 @@ impl<'a> KeyWriter<'a> {
     }
 
     /// Writes one part that is an integer.
+    #[inline]
     pub fn integer(&mut self, part: impl itoa::Integer) {
         self.separate();
         self.out
@@ -89,6 +91,7 @@ impl<'a> KeyWriter<'a> {
         self.out.extend_from_slice(b"}");
     }
 
+    #[inline]
     fn separate(&mut self) {
         if !self.first {
             self.out.extend_from_slice(b":");

@@ -14,6 +14,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).get(key).await
     }
 
+    fn get_ready(&self, key: &Key) -> Option<Result<Option<Bytes>>> {
+        (**self).get_ready(key)
+    }
+
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
         (**self).get_many(keys).await
     }

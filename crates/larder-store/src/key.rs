@@ -28,6 +28,7 @@ impl Key {
         Self::checked(KeyBuffer::from_slice(bytes))
     }
 
+    #[inline]
     pub(crate) fn checked(bytes: KeyBuffer) -> Result<Self> {
         if bytes.len() > Self::MAX_LEN {
             return Err(Error::new(
@@ -44,6 +45,7 @@ impl Key {
 
     /// The key's bytes.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -33,6 +33,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`WrongType`](crate::ErrorKind::WrongType) if another type of value is kept there.
     async fn get(&self, key: &Key) -> Result<Option<Bytes>>;
 
+    /// What [`get`](Self::get) would answer, if that is known without waiting: what a store in this process
+    /// answers always, and one across a network never. It saves the boxed future, which costs as much as the
+    /// look-up itself.
+    fn get_ready(&self, key: &Key) -> Option<Result<Option<Bytes>>>;
+
     /// The records in the order of the keys; `None` where there is none or it isn't a byte string. One
     /// round trip.
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>>;
@@ -54,8 +59,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`WrongType`](crate::ErrorKind::WrongType) if another type of value is kept there; it is left alone.
     async fn update(&self, key: &Key, update: &Update) -> Result<Reply>;
 
-    /// Runs several updates in one round trip, in this order, each atomic by itself. The outer error means
-    /// that none is known to have run; an inner one concerns that update only.
+    /// Runs several updates in one round trip, each atomic by itself, those of one script in this order. The
+    /// outer error means that none is known to have run; an inner one concerns that update only.
     async fn update_many(&self, updates: &[(Key, Update)]) -> Result<Vec<Result<Reply>>>;
 
     /// Listens to what updates of this key announce. Whatever is announced after this returned is heard,

@@ -227,6 +227,11 @@ impl Store for FaultStore {
         .await
     }
 
+    /// Never: a fault may make any look-up wait.
+    fn get_ready(&self, _key: &Key) -> Option<Result<Option<Bytes>>> {
+        None
+    }
+
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
         let keys = keys.to_vec();
         self.through(Operation::GetMany, |store| {

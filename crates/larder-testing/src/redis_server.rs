@@ -20,6 +20,9 @@ use crate::Watch;
 /// How long a server may take to answer after its start.
 const START: Duration = Duration::from_secs(10);
 
+/// How many ports are tried.
+const TRIES: usize = 3;
+
 /// A real redis-server on a free port with its own directory: it keeps nothing on disk, and is killed when this
 /// is dropped.
 ///
@@ -59,11 +62,24 @@ impl RedisServerBuilder {
     /// # Errors
     /// If there is no `redis-server`, saying how to install it, or it doesn't answer within 10 s.
     pub async fn start(self) -> io::Result<RedisServer> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.start_on(free_port()?).await {
+                Ok(server) => return Ok(server),
+                Err(error) if tries == TRIES || error.kind() == io::ErrorKind::NotFound => {
+                    return Err(error);
+                }
+                Err(_lost_the_port) => {}
+            }
+        }
+    }
+
+    async fn start_on(&self, port: u16) -> io::Result<RedisServer> {
         let directory = tempfile::Builder::new().prefix("larder-redis-").tempdir()?;
-        let port = free_port()?;
-        let child = spawn(&self, port, &directory)?;
+        let child = spawn(self, port, &directory)?;
         let server = RedisServer {
-            settings: self,
+            settings: self.clone(),
             port,
             directory,
             child: Mutex::new(child),
@@ -195,8 +211,10 @@ impl RedisServer {
     async fn answers(&self) -> io::Result<()> {
         let started = Instant::now();
         loop {
-            match self.command::<String>(&["PING"]).await {
-                Ok(_) => return Ok(()),
+            match self.command::<String>(&["INFO", "server"]).await {
+                // Another server may have taken the port before ours could.
+                Ok(info) if self.is_described_by(&info) => return Ok(()),
+                Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
                 Err(error) if started.elapsed() > START => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
             }
@@ -204,6 +222,11 @@ impl RedisServer {
                 return Err(io::Error::other(format!("redis-server ended: {status}")));
             }
         }
+    }
+
+    fn is_described_by(&self, info: &str) -> bool {
+        let id = self.lock().id();
+        id.is_some_and(|id| info.contains(&format!("process_id:{id}\r")))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Child> {

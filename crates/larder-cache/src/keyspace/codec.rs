@@ -5,7 +5,9 @@ use std::{borrow::Cow, time::Duration};
 use super::Keyspace;
 #[cfg(feature = "zstd")]
 use crate::compression::{COMPRESSED, decompress};
-use crate::{Error, ErrorKind, Loaded, Result, frame::Seal, protocol::NewValue, token::Token};
+use crate::{
+    CodecError, Error, ErrorKind, Loaded, Result, frame::Seal, protocol::NewValue, token::Token,
+};
 
 impl<K, V: 'static> Keyspace<K, V> {
     /// The value as a record of this token would carry it; `None` if it isn't to be stored.
@@ -36,8 +38,10 @@ impl<K, V: 'static> Keyspace<K, V> {
     /// Appends the encoded value and returns the codec number that says how.
     fn write_payload(&self, value: &V, sealed: &mut Vec<u8>) -> Result<u8> {
         let keep = sealed.len();
-        let failed =
-            |error| Error::new(ErrorKind::Encode, "the value can't be encoded").with_source(error);
+        let failed = |error| {
+            Error::new(ErrorKind::Encode, "the value can't be encoded")
+                .with_source(CodecError::hiding(error))
+        };
         let codec = &self.codec;
         codec.encode(value, sealed).map_err(failed)?;
         self.check(sealed.len() - keep)?;
@@ -63,7 +67,8 @@ impl<K, V: 'static> Keyspace<K, V> {
 
     pub(super) fn decode(&self, codec: u8, payload: &[u8]) -> Result<V> {
         let failed = |error| {
-            Error::new(ErrorKind::Undecodable, "the record can't be decoded").with_source(error)
+            Error::new(ErrorKind::Undecodable, "the record can't be decoded")
+                .with_source(CodecError::hiding(error))
         };
         let (codec, payload) = self.decompressed(codec, payload)?;
         let ours = self.codec.id();
@@ -83,7 +88,7 @@ impl<K, V: 'static> Keyspace<K, V> {
         }
         let bytes = decompress(payload, self.core.settings.max_value_len).map_err(|error| {
             Error::new(ErrorKind::Undecodable, "the record can't be decompressed")
-                .with_source(error)
+                .with_source(CodecError::hiding(error))
         })?;
         Ok((codec & !COMPRESSED, Cow::Owned(bytes)))
     }

@@ -41,8 +41,17 @@ impl Core {
         let updates: Vec<(Key, Update)> = addresses.iter().map(update).collect();
         let store = Arc::clone(&self.store);
         let core = Arc::clone(self);
+        let outbox = Arc::clone(&self.outbox);
+        let keys = addresses.clone();
+        let lost = move |outcome: Option<_>| {
+            if outcome.is_none() {
+                for key in &keys {
+                    outbox.invalidate(key);
+                }
+            }
+        };
         let request = async move { core.settle(&addresses, store.update_many(&updates).await) };
-        SeeThrough::new(&self.tasks, request, drop).await
+        SeeThrough::new(&self.tasks, request, lost).await
     }
 
     /// Puts off what the store could not be told.

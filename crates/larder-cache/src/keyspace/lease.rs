@@ -95,8 +95,12 @@ impl<K, V: 'static> Keyspace<K, V> {
         }
         let requested = steps.iter().map(|(key, step)| (key.clone(), step.token));
         let requested: Vec<_> = requested.collect();
-        let replies = self.request_leases(steps).await;
-        let replies = replies.map_err(|error| self.core.store_failed(error))?;
+        let replies = self.request_leases(steps).await.map_err(|error| {
+            for (key, token) in &requested {
+                self.give_back(key, *token);
+            }
+            self.core.store_failed(error)
+        })?;
         let leased = |((address, token), reply)| self.leased(address, token, reply);
         Ok(requested.into_iter().zip(replies).map(leased).collect())
     }
@@ -113,7 +117,7 @@ impl<K, V: 'static> Keyspace<K, V> {
             .map(|(key, step)| (key.clone(), abort(step.token)))
             .collect();
         let request = async move { store.apply_many(&steps).await };
-        let give_back = move |_| {
+        let give_back = move |_: Option<_>| {
             for (key, abort) in asked {
                 outbox.give_back(key, abort);
             }
@@ -127,12 +131,22 @@ impl<K, V: 'static> Keyspace<K, V> {
         token: Token,
         reply: StoreResult<LeasedReply>,
     ) -> Result<Leased<V>> {
-        match reply.map_err(|error| self.core.store_failed(error))? {
+        let reply = reply.map_err(|error| {
+            self.give_back(&address, token);
+            self.core.store_failed(error)
+        });
+        match reply? {
             LeasedReply::Granted => Ok(Leased::Granted(Lease::new(self.any_key(), address, token))),
             LeasedReply::Refused(record) => {
                 Ok(Leased::Refused(self.found_instead(&address, &record)))
             }
         }
+    }
+
+    /// Gives back a lease that was granted perhaps, and isn't relied on.
+    fn give_back(&self, address: &Key, token: Token) {
+        let abort = Abort { token }.update();
+        self.core.outbox.give_back(address.clone(), abort);
     }
 
     /// What another caller left, as a reader sees it. A record that is no better than the one to be replaced
@@ -178,13 +192,24 @@ impl<K, V: 'static> Keyspace<K, V> {
         if fills.is_empty() {
             return Ok(Vec::new());
         }
-        let lifetimes: Vec<_> = fills.iter().map(|(_, fill)| fill.value.soft_ttl).collect();
+        let sent: Vec<_> = fills
+            .iter()
+            .map(|(key, fill)| (key.clone(), fill.token, fill.value.soft_ttl))
+            .collect();
         let store = Arc::clone(&self.core.store);
         let request = async move { store.apply_many(&fills).await };
         let replies = SeeThrough::new(&self.core.tasks, request, drop).await;
-        let replies = replies.map_err(|error| self.core.store_failed(error))?;
-        let filled = |(reply, soft_ttl)| self.filled(reply, soft_ttl);
-        Ok(replies.into_iter().zip(lifetimes).map(filled).collect())
+        let replies = match replies {
+            Ok(replies) => replies,
+            Err(error) => sent.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let filled = |(reply, (key, token, soft_ttl)): (StoreResult<bool>, _)| {
+            if reply.is_err() {
+                self.give_back(&key, token);
+            }
+            self.filled(reply, soft_ttl)
+        };
+        Ok(replies.into_iter().zip(sent).map(filled).collect())
     }
 
     pub(super) fn filled(&self, reply: StoreResult<bool>, soft_ttl: Duration) -> Result<Filled> {

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use larder_store::{CacheKey, Key, Timestamp};
+use larder_store::{CacheKey, Key};
 
 use super::Keyspace;
 use crate::{
@@ -30,20 +30,36 @@ pub enum Lookup<V> {
 pub struct Entry<V> {
     /// The value, or `None` for a negative entry.
     pub value: Option<V>,
-    /// How long ago it was stored.
-    pub age: Duration,
-    /// How long it will count as fresh; zero if it is stale.
-    pub ttl_left: Duration,
-    /// How long it took to load.
-    pub cost: Duration,
+    // Plain numbers: a hit should not pay for arithmetic that few callers look at.
+    age_us: u64,
+    soft_ttl_us: u64,
+    cost_us: u32,
     pub(super) stamp: Token,
 }
 
 impl<V> Entry<V> {
+    /// How long ago it was stored.
+    #[must_use]
+    pub const fn age(&self) -> Duration {
+        Duration::from_micros(self.age_us)
+    }
+
+    /// How long it will count as fresh; zero if it is stale.
+    #[must_use]
+    pub const fn ttl_left(&self) -> Duration {
+        Duration::from_micros(self.soft_ttl_us.saturating_sub(self.age_us))
+    }
+
+    /// How long it took to load.
+    #[must_use]
+    pub fn cost(&self) -> Duration {
+        Duration::from_micros(self.cost_us.into())
+    }
+
     /// Whether it is past its TTL.
     #[must_use]
     pub const fn is_stale(&self) -> bool {
-        self.ttl_left.is_zero()
+        self.age_us >= self.soft_ttl_us
     }
 
     /// [`Freshness::Fresh`] or [`Freshness::Stale`]; whether it is due is for a pattern to say.
@@ -61,8 +77,8 @@ impl<V> fmt::Debug for Entry<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
             .field("negative", &self.value.is_none())
-            .field("age", &self.age)
-            .field("ttl_left", &self.ttl_left)
+            .field("age", &self.age())
+            .field("ttl_left", &self.ttl_left())
             .finish_non_exhaustive()
     }
 }
@@ -93,7 +109,7 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
     /// Looks at one key. One round trip, a plain GET.
     pub async fn lookup(&self, key: &K) -> Lookup<V> {
         let found = match self.address(key) {
-            Ok(address) => match self.core.store.get(&address).await {
+            Ok(address) => match self.get(&address).await {
                 Ok(record) => self.read(&address, record.as_ref()),
                 Err(error) => Lookup::Failed(self.core.store_failed(error)),
             },
@@ -101,6 +117,14 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         };
         self.count(&found);
         found
+    }
+
+    /// The record at this address, without a boxed future where the store needs not wait.
+    async fn get(&self, address: &Key) -> larder_store::Result<Option<Bytes>> {
+        match self.core.store.get_ready(address) {
+            Some(record) => record,
+            None => self.core.store.get(address).await,
+        }
     }
 
     /// Looks at several keys. One round trip, in their order.
@@ -141,13 +165,7 @@ impl<K, V: 'static> Keyspace<K, V> {
         match Frame::parse(record) {
             Frame::Lease(_) | Frame::Holds(_) => Lookup::Busy,
             Frame::Value(value) => match self.open(&value) {
-                Ok((value, seal, stamp, age)) => Lookup::Hit(Entry {
-                    value,
-                    age,
-                    ttl_left: Duration::from_millis(seal.soft_ttl_ms).saturating_sub(age),
-                    cost: Duration::from_micros(seal.cost_us.into()),
-                    stamp,
-                }),
+                Ok(entry) => Lookup::Hit(entry),
                 Err(error) => vacant(address, Some(record.clone()), Some(error)),
             },
             Frame::Foreign => Lookup::Failed(Error::new(
@@ -157,24 +175,29 @@ impl<K, V: 'static> Keyspace<K, V> {
         }
     }
 
-    fn open(&self, frame: &ValueFrame<'_>) -> Result<(Option<V>, Seal, Token, Duration), Error> {
-        let (seal, payload) = Seal::open(frame.sealed)
-            .ok_or_else(|| Error::new(ErrorKind::Undecodable, "the record is damaged"))?;
+    fn open(&self, frame: &ValueFrame<'_>) -> Result<Entry<V>, Error> {
+        let Some((seal, payload)) = Seal::open(frame.sealed) else {
+            return Err(Error::new(ErrorKind::Undecodable, "the record is damaged"));
+        };
         let value = if frame.negative {
             None
         } else {
             Some(self.decode(seal.codec, payload)?)
         };
-        Ok((value, seal, frame.stamp, self.age(frame.created_ms)))
+        Ok(Entry {
+            value,
+            age_us: self.age_us(frame.created_ms),
+            soft_ttl_us: seal.soft_ttl_ms.saturating_mul(1_000),
+            cost_us: seal.cost_us,
+            stamp: frame.stamp,
+        })
     }
 
     /// How long ago that was, as far as the store's time is known here.
-    fn age(&self, created_ms: u64) -> Duration {
-        let created = Timestamp::from_millis(created_ms);
-        self.core
-            .store
-            .now()
-            .map_or(Duration::ZERO, |now| now.since(created))
+    fn age_us(&self, created_ms: u64) -> u64 {
+        let now = self.core.store.now().unwrap_or_default();
+        now.as_micros()
+            .saturating_sub(created_ms.saturating_mul(1_000))
     }
 
     fn count(&self, found: &Lookup<V>) {

@@ -4,6 +4,8 @@ use std::{error::Error as StdError, sync::Arc};
 
 use larder_store::{BoxError, CacheKey, Key, StoreExt};
 
+use tokio::{runtime::Handle, time::sleep};
+
 use super::{Core, Keyspace};
 use crate::{
     Error, ErrorKind, Result,
@@ -89,7 +91,11 @@ impl<K: CacheKey, V> Keyspace<K, V> {
         let written = writer.await.map_err(Into::into);
         let cache = match (hold, &written) {
             (None, _) => CacheState::Invalidated,
-            (Some(hold), Err(WriteError::Unknown(_))) if hold.held => CacheState::Invalidated,
+            (Some(hold), Err(WriteError::Unknown(_))) => {
+                // The commit may still come: a hold runs out by itself, and without one the drop invalidates.
+                drop(hold);
+                CacheState::Invalidated
+            }
             (Some(hold), _) => hold.end().await,
         };
         match written {
@@ -157,7 +163,13 @@ impl Hold {
     /// Ends the hold after the writer is done.
     async fn end(mut self) -> CacheState {
         self.running = false;
-        match SeeThrough::new(&self.core.tasks, self.ending(), drop).await {
+        let (outbox, key) = (Arc::clone(&self.core.outbox), self.address.clone());
+        let lost = move |outcome: Option<_>| {
+            if outcome.is_none() {
+                outbox.invalidate(&key);
+            }
+        };
+        match SeeThrough::new(&self.core.tasks, self.ending(), lost).await {
             Ok(()) => CacheState::Invalidated,
             Err(error) if error.kind() == ErrorKind::Deferred => CacheState::Deferred(error),
             Err(error) => CacheState::Failed(error),
@@ -170,7 +182,7 @@ impl Hold {
     }
 
     /// What happens to a hold that is granted after its caller went away: it ends.
-    fn unused(&self) -> impl FnOnce(larder_store::Result<()>) + Send + Unpin + use<> {
+    fn unused(&self) -> impl FnOnce(Option<larder_store::Result<()>>) + Send + Unpin + use<> {
         let (tasks, ending) = (self.core.tasks.clone(), Box::pin(self.ending()));
         move |_| {
             tasks.spawn(ending);
@@ -179,11 +191,21 @@ impl Hold {
 }
 
 impl Drop for Hold {
-    /// A writer that went away may have committed, and its hold runs out by itself. Where there is none, only
-    /// an invalidation helps.
+    /// A writer that went away or failed may have committed, or may still do so. Its hold runs out by itself.
+    /// Where there is none, only invalidations help: now, and when a hold would have run out.
     fn drop(&mut self) {
-        if self.running && !self.held {
-            self.core.outbox.invalidate(&self.address);
+        if !self.running || self.held {
+            return;
+        }
+        self.core.outbox.invalidate(&self.address);
+        let (outbox, key) = (Arc::clone(&self.core.outbox), self.address.clone());
+        let hold = self.core.settings.hold;
+        if let Ok(runtime) = Handle::try_current() {
+            let later = async move {
+                sleep(hold).await;
+                outbox.invalidate(&key);
+            };
+            self.core.tasks.spawn_on(later, &runtime);
         }
     }
 }

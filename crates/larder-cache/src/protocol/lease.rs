@@ -32,10 +32,13 @@ impl Step for Lease {
     type Reply = Leased;
 
     fn update(&self) -> Update {
-        Update::new(&SCRIPT)
+        let update = Update::new(&SCRIPT)
             .arg(self.token.to_bytes())
-            .arg(millis(self.lifetime))
-            .arg(self.replace.clone().unwrap_or_default())
+            .arg(millis(self.lifetime));
+        match &self.replace {
+            Some(record) => update.arg(record.clone()),
+            None => update,
+        }
     }
 
     fn reply(&self, reply: Reply) -> Result<Leased> {
@@ -47,13 +50,12 @@ impl Step for Lease {
 }
 
 fn apply(input: Input<'_>) -> Outcome {
-    let [new, lifetime, replace] = input.args else {
+    let [new, lifetime, replace @ ..] = input.args else {
         return Outcome::keep(Reply::Nil);
     };
+    let replaced = |record: &Bytes| replace.iter().any(|replace| record == replace.as_bytes());
     match (input.record, token(new)) {
-        (Some(record), _) if record != replace.as_bytes() => {
-            Outcome::keep(Reply::Bytes(record.clone()))
-        }
+        (Some(record), _) if !replaced(record) => Outcome::keep(Reply::Bytes(record.clone())),
         (_, Some(token)) => {
             let lease = LeaseFrame {
                 token,
