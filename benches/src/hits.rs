@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use bb8_redis::RedisConnectionManager;
+use larder_cache_aside::CacheAside;
 use larder_memory::MemoryStore;
 use larder_store::{Bytes, Key};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
@@ -23,39 +24,28 @@ use crate::{
 pub async fn memory<V: Sample>() -> Result<Vec<Case>> {
     const NAME: &str = "memory-hit";
     let store = MemoryStore::new(10 * KEYS);
-    let cache = Arc::new(warm_cache::<V>(store.clone(), NAME).await?);
-    let map = Arc::new(quick_cache::sync::Cache::<u64, Bytes>::new(
-        10 * KEYS as usize,
-    ));
-    let moka = moka::future::Cache::<u64, Bytes>::new(10 * KEYS);
+    // Leaked, so that no case pays for sharing them: an application holds them in a static or a state.
+    let cache: &'static CacheAside<u64, V> =
+        Box::leak(Box::new(warm_cache(store.clone(), NAME).await?));
+    let map: &'static quick_cache::sync::Cache<u64, Bytes> =
+        Box::leak(Box::new(quick_cache::sync::Cache::new(10 * KEYS as usize)));
+    let moka: &'static moka::future::Cache<u64, Bytes> =
+        Box::leak(Box::new(moka::future::Cache::new(10 * KEYS)));
     for id in 0..KEYS {
         let bytes = payload(&store, NAME, id).await?;
         map.insert(id, bytes.clone());
         moka.insert(id, bytes).await;
     }
     let bytes = payload(&store, NAME, 0).await?.len();
-    let raw = {
-        let map = Arc::clone(&map);
-        move |number: u64| {
-            let found = map.get(&(number % KEYS)).map(|bytes| decode::<V>(&bytes));
-            std::future::ready(found)
-        }
+    let raw = move |number: u64| {
+        let found = map.get(&(number % KEYS));
+        std::future::ready(found.map(|bytes| decode::<V>(&bytes)))
     };
-    let moka = move |number: u64| {
-        let moka = moka.clone();
-        async move {
-            moka.get(&(number % KEYS))
-                .await
-                .map(|bytes| decode::<V>(&bytes))
-        }
+    let moka = move |number: u64| async move {
+        let found = moka.get(&(number % KEYS)).await;
+        found.map(|bytes| decode::<V>(&bytes))
     };
-    let larder = {
-        let cache = Arc::clone(&cache);
-        move |number: u64| {
-            let cache = Arc::clone(&cache);
-            async move { cache.get(&(number % KEYS)).await.ok().flatten() }
-        }
-    };
+    let larder = move |number: u64| async move { hit(cache.get(&(number % KEYS)).await) };
     let group = format!("memory-hit/{}", V::SIZE);
     let case = |name: &str, pattern, run: Run| Case {
         group: group.clone(),
@@ -68,7 +58,7 @@ pub async fn memory<V: Sample>() -> Result<Vec<Case>> {
         run,
     };
     Ok(vec![
-        case("quick_cache + decoding", "raw", in_a_loop(raw.clone())),
+        case("quick_cache + decoding", "raw", in_a_loop(raw)),
         case("quick_cache + decoding (A/A)", "raw", in_a_loop(raw)),
         case("moka::future + decoding", "raw", in_a_loop(moka)),
         case("larder cache-aside", "cache-aside", in_a_loop(larder)),
@@ -135,11 +125,7 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
             "raw",
             run(tasks, move |number| {
                 let bare = bare.clone();
-                async move {
-                    bare.get(number)
-                        .await
-                        .map(|bytes| decode::<V>(&bytes[HEADER..]))
-                }
+                async move { decode::<V>(&bare.get(number).await[HEADER..]) }
             }),
         ),
         case(
@@ -147,11 +133,7 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
             "raw",
             run(tasks, move |number| {
                 let bare = again.clone();
-                async move {
-                    bare.get(number)
-                        .await
-                        .map(|bytes| decode::<V>(&bytes[HEADER..]))
-                }
+                async move { decode::<V>(&bare.get(number).await[HEADER..]) }
             }),
         ),
         case(
@@ -168,9 +150,12 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
             run(tasks, move |number| {
                 let (pool, keys) = (pool.clone(), Arc::clone(&keys));
                 async move {
-                    let mut connection = pool.get().await.ok()?;
+                    let connection = pool.get().await;
+                    let mut connection =
+                        connection.unwrap_or_else(|error| panic!("no connection: {error}"));
                     let key = keys[(number % KEYS) as usize].as_bytes();
-                    let bytes: Vec<u8> = connection.get(key).await.ok()?;
+                    let bytes: redis::RedisResult<Vec<u8>> = connection.get(key).await;
+                    let bytes = bytes.unwrap_or_else(|error| panic!("GET failed: {error}"));
                     decode::<V>(&bytes[HEADER..])
                 }
             }),
@@ -182,7 +167,8 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
                 let textbook = textbook.clone();
                 async move {
                     let never = async { Err::<Option<V>, _>(std::io::Error::other("a miss")) };
-                    textbook.get(number % KEYS, never).await.ok()
+                    let found = textbook.get(number % KEYS, never).await;
+                    found.unwrap_or_else(|error| panic!("a textbook hit failed: {error}"))
                 }
             }),
         ),
@@ -191,7 +177,7 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
             "cache-aside",
             run(tasks, move |number| {
                 let cache = Arc::clone(&cache);
-                async move { cache.get(&(number % KEYS)).await.ok().flatten() }
+                async move { hit(cache.get(&(number % KEYS)).await) }
             }),
         ),
     ])
@@ -205,10 +191,11 @@ struct Bare {
 }
 
 impl Bare {
-    async fn get(&self, number: u64) -> Option<Vec<u8>> {
+    async fn get(&self, number: u64) -> Vec<u8> {
         let mut connection = self.connection.clone();
         let key = self.keys[(number % KEYS) as usize].as_bytes();
-        connection.get(key).await.ok()
+        let bytes = connection.get(key).await;
+        bytes.unwrap_or_else(|error| panic!("GET failed: {error}"))
     }
 }
 
@@ -225,6 +212,15 @@ where
     }
 }
 
-fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Option<V> {
-    rmp_serde::from_slice(bytes).ok()
+/// A measured hit is one: an error or a missing row would be faster, and worth nothing.
+fn hit<V>(found: larder_cache::Result<Option<V>>) -> V {
+    match found {
+        Ok(Some(value)) => value,
+        Ok(None) => panic!("a key of the warm cache has no value"),
+        Err(error) => panic!("a hit failed: {error:?}"),
+    }
+}
+
+fn decode<V: DeserializeOwned>(bytes: &[u8]) -> V {
+    rmp_serde::from_slice(bytes).unwrap_or_else(|error| panic!("a hit can't be decoded: {error}"))
 }

@@ -73,6 +73,11 @@ impl Origin {
     }
 }
 
+/// A name that no earlier run against the same server used.
+fn unused(name: &str) -> String {
+    format!("{name}-{:x}", rand::random::<u64>())
+}
+
 /// Keys that were never read before, so that every read misses.
 static FRESH: AtomicU64 = AtomicU64::new(0);
 
@@ -104,7 +109,7 @@ pub async fn memory() -> Result<Vec<Case>> {
 pub async fn redis(url: &str) -> Result<Vec<Case>> {
     let origin = Origin::open().await?;
     let cache = cold_cache(redis_store(url).await?, &origin)?;
-    let textbook = Textbook::connect(url, "textbook-miss", Duration::from_secs(60)).await;
+    let textbook = Textbook::connect(url, &unused("textbook-miss"), Duration::from_secs(60)).await;
     let textbook = textbook.map_err(anyhow::Error::from_boxed)?;
     let run = {
         let origin = origin.clone();
@@ -133,7 +138,7 @@ fn cold_cache(store: impl Into<Arc<dyn Store>>, origin: &Origin) -> Result<Cache
         let origin = origin.clone();
         async move { origin.load(id).await }
     };
-    Ok(CacheAside::builder(store, "miss")
+    Ok(CacheAside::builder(store, &unused("miss"))
         .ttl(Duration::from_secs(60))
         .build(load)?)
 }

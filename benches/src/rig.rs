@@ -50,9 +50,11 @@ pub async fn warm_cache<V: Sample>(
         .ttl(Duration::from_secs(3600))
         .build(|id: u64| async move { Ok::<_, std::io::Error>(Some(V::sample(id))) })?;
     let warmed = cache.warm(0..KEYS).run().await;
+    let there = cache.get_many(&(0..KEYS).collect::<Vec<_>>()).await?;
+    let hits = cache.stats().hits;
     anyhow::ensure!(
-        warmed.failed == 0 && warmed.loaded + 1 > warmed.failed,
-        "{warmed:?}"
+        warmed.failed == 0 && hits >= KEYS && there.iter().all(Option::is_some),
+        "the cache could not be warmed: {warmed:?}, then {hits} hits"
     );
     Ok(cache)
 }

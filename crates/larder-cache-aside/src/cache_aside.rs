@@ -102,7 +102,13 @@ where
     /// # Cancellation
     /// May be dropped at any await: a load is dropped and its lease given back.
     pub async fn get(&self, key: &K) -> Result<Option<V>> {
-        match self.inner.keyspace.lookup(key).await {
+        // As `fetch`, without the detour over what it tells besides.
+        let found = match self.inner.keyspace.lookup_ready(key) {
+            Some(Lookup::Hit(entry)) if !entry.is_stale() => return Ok(entry.value),
+            Some(found) => found,
+            None => self.inner.keyspace.lookup(key).await,
+        };
+        match found {
             Lookup::Hit(entry) if !entry.is_stale() => Ok(entry.value),
             found => Ok(Box::pin(self.resolve(key, found)).await?.value),
         }
@@ -113,8 +119,14 @@ where
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn fetch(&self, key: &K) -> Result<Fetched<V>> {
-        let found = self.inner.keyspace.lookup(key).await;
-        Box::pin(self.resolve(key, found)).await
+        let found = match self.inner.keyspace.lookup_ready(key) {
+            Some(found) => found,
+            None => self.inner.keyspace.lookup(key).await,
+        };
+        match found {
+            Lookup::Hit(entry) if !entry.is_stale() => Ok(entry.into()),
+            found => Box::pin(self.resolve(key, found)).await,
+        }
     }
 
     /// Answers from what was found. Boxed by its callers, so that the future of a hit stays small.

@@ -17,8 +17,9 @@ use larder_store::BoxError;
 /// Encodes and decodes values of one type.
 ///
 /// # For implementers
-/// `decode` must refuse what it doesn't understand, trailing bytes included, and must not panic on any bytes:
-/// its error makes the record a miss that is counted and replaced.
+/// `decode` must refuse what it doesn't understand, and must not panic on any bytes: its error makes the record
+/// a miss that is counted and replaced. Records that were cut off, lengthened or damaged don't reach it: their
+/// checksum fails.
 pub trait Codec<V>: Send + Sync + 'static {
     /// A number between 1 and 127 that is written into every record: 1 MessagePack, 2 JSON, 3 Protobuf, from
     /// 64 on yours. A record with another number is not decoded.

@@ -1,10 +1,7 @@
 //! MessagePack.
 
 use larder_store::BoxError;
-use serde::{
-    Deserialize, Serialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::Codec;
 
@@ -23,12 +20,6 @@ impl<V: Serialize + DeserializeOwned> Codec<V> for MessagePack {
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<V, BoxError> {
-        let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes);
-        let value = V::deserialize(&mut decoder)?;
-        // The decoder doesn't tell how far it got; at the end there is no next marker to read.
-        match IgnoredAny::deserialize(&mut decoder) {
-            Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
-            _ => Err("bytes follow the MessagePack value".into()),
-        }
+        rmp_serde::from_slice(bytes).map_err(Into::into)
     }
 }

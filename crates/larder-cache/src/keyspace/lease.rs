@@ -15,12 +15,20 @@ use crate::{
 };
 
 /// The answer to [`Keyspace::lease`].
-#[derive(Debug)]
 pub enum Leased<V> {
     /// Load, then fill.
     Granted(Lease<V>),
     /// Someone was there in the meantime; this is what they left.
     Refused(Lookup<V>),
+}
+
+impl<V> fmt::Debug for Leased<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Granted(lease) => f.debug_tuple("Granted").field(lease).finish(),
+            Self::Refused(found) => f.debug_tuple("Refused").field(found).finish(),
+        }
+    }
 }
 
 /// What became of a value that was loaded under a lease or claim.

@@ -13,7 +13,6 @@ use crate::{
 };
 
 /// What a look at a key found.
-#[derive(Debug)]
 pub enum Lookup<V> {
     /// An entry, fresh or stale.
     Hit(Entry<V>),
@@ -23,6 +22,17 @@ pub enum Lookup<V> {
     Busy,
     /// The store failed or holds something foreign: load and leave the store alone.
     Failed(Error),
+}
+
+impl<V> fmt::Debug for Lookup<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hit(entry) => f.debug_tuple("Hit").field(entry).finish(),
+            Self::Miss(vacancy) => f.debug_tuple("Miss").field(vacancy).finish(),
+            Self::Busy => f.write_str("Busy"),
+            Self::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
+        }
+    }
 }
 
 /// An entry of the store.
@@ -84,11 +94,9 @@ impl<V> fmt::Debug for Entry<V> {
 }
 
 /// A key that was seen without a usable entry: what a lease is asked for with.
-#[derive(Debug)]
 pub struct Vacancy(pub(super) Box<Vacant>);
 
 /// Behind a box, so that what hits pass around stays small.
-#[derive(Debug)]
 pub(super) struct Vacant {
     pub(super) address: Key,
     /// The undecodable record that is there instead, to be replaced if it still is.
@@ -105,25 +113,38 @@ impl Vacancy {
     }
 }
 
+impl fmt::Debug for Vacancy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vacancy")
+            .field("error", &self.0.error)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<K: CacheKey, V: 'static> Keyspace<K, V> {
     /// Looks at one key. One round trip, a plain GET.
     pub async fn lookup(&self, key: &K) -> Lookup<V> {
         let found = match self.address(key) {
-            Ok(address) => match self.get(&address).await {
-                Ok(record) => self.read(&address, record.as_ref()),
-                Err(error) => Lookup::Failed(self.core.store_failed(error)),
-            },
+            Ok(address) => self.found(&address, self.core.store.get(&address).await),
             Err(error) => Lookup::Failed(self.core.store_failed(error)),
         };
         self.count(&found);
         found
     }
 
-    /// The record at this address, without a boxed future where the store needs not wait.
-    async fn get(&self, address: &Key) -> larder_store::Result<Option<Bytes>> {
-        match self.core.store.get_ready(address) {
-            Some(record) => record,
-            None => self.core.store.get(address).await,
+    /// What [`lookup`](Self::lookup) would find, if the store need not wait to know it. For hits that are over
+    /// before a future would be set up.
+    pub fn lookup_ready(&self, key: &K) -> Option<Lookup<V>> {
+        let address = self.address(key).ok()?;
+        let found = self.found(&address, self.core.store.get_ready(&address)?);
+        self.count(&found);
+        Some(found)
+    }
+
+    fn found(&self, address: &Key, record: larder_store::Result<Option<Bytes>>) -> Lookup<V> {
+        match record {
+            Ok(record) => self.read(address, record.as_ref()),
+            Err(error) => Lookup::Failed(self.core.store_failed(error)),
         }
     }
 
