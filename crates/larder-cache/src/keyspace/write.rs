@@ -181,11 +181,14 @@ impl Hold {
         async move { core.end(&address, token).await }
     }
 
-    /// What happens to a hold that is granted after its caller went away: it ends.
+    /// What happens to a hold that is granted after its caller went away: it ends. If the request was lost, there is
+    /// nothing to end, or it runs out.
     fn unused(&self) -> impl FnOnce(Option<larder_store::Result<()>>) + Send + Unpin + use<> {
         let (tasks, ending) = (self.core.tasks.clone(), Box::pin(self.ending()));
-        move |_| {
-            tasks.spawn(ending);
+        move |begun| {
+            if begun.is_some() {
+                tasks.spawn(ending);
+            }
         }
     }
 }
