@@ -13,9 +13,11 @@ use serde::de::DeserializeOwned;
 use crate::{
     case::{Case, Run, by_tasks, in_a_loop, one_by_one},
     rig::{HEADER, KEYS, address, payload, redis_store, warm_cache},
-    textbook::Textbook,
+    textbook::{Textbook, TextbookOverStore},
     value::Sample,
 };
+
+const TTL: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// Hits in this process: quick_cache and moka hold the encoded bytes, and decode them as larder does.
 ///
@@ -45,6 +47,19 @@ pub async fn memory<V: Sample>() -> Result<Vec<Case>> {
         let found = moka.get(&(number % KEYS)).await;
         found.map(|bytes| decode::<V>(&bytes))
     };
+    let textbook = TextbookOverStore::new(store.clone(), "textbook", TTL);
+    let textbook: &'static TextbookOverStore =
+        Box::leak(Box::new(textbook.map_err(anyhow::Error::from_boxed)?));
+    for id in 0..KEYS {
+        let load = async { Ok::<_, std::io::Error>(Some(V::sample(id))) };
+        let loaded = textbook.get(id, load).await;
+        loaded.map_err(anyhow::Error::from_boxed)?;
+    }
+    let textbook = move |number: u64| async move {
+        let never = async { Err::<Option<V>, _>(std::io::Error::other("a miss")) };
+        let found = textbook.get(number % KEYS, never).await;
+        found.unwrap_or_else(|error| panic!("a textbook hit failed: {error}"))
+    };
     let larder = move |number: u64| async move { hit(cache.get(&(number % KEYS)).await) };
     let group = format!("memory-hit/{}", V::SIZE);
     let case = |name: &str, pattern, run: Run| Case {
@@ -61,6 +76,7 @@ pub async fn memory<V: Sample>() -> Result<Vec<Case>> {
         case("quick_cache + decoding", "raw", in_a_loop(raw)),
         case("quick_cache + decoding (A/A)", "raw", in_a_loop(raw)),
         case("moka::future + decoding", "raw", in_a_loop(moka)),
+        case("textbook cache-aside", "textbook", in_a_loop(textbook)),
         case("larder cache-aside", "cache-aside", in_a_loop(larder)),
     ])
 }
@@ -91,12 +107,7 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
         connection: client.get_multiplexed_async_connection().await?,
         keys: Arc::clone(&keys),
     };
-    let textbook = Textbook::connect(
-        url,
-        &format!("textbook-{name}"),
-        std::time::Duration::from_secs(3600),
-    )
-    .await;
+    let textbook = Textbook::connect(url, &format!("textbook-{name}"), TTL).await;
     let textbook = textbook.map_err(anyhow::Error::from_boxed)?;
     for id in 0..KEYS {
         let load = async { Ok::<_, std::io::Error>(Some(V::sample(id))) };

@@ -21,9 +21,11 @@ use sqlx::{
 use crate::{
     case::{Case, Run, one_by_one},
     rig::{KEYS, redis_store},
-    textbook::Textbook,
+    textbook::{Textbook, TextbookOverStore},
     value::{Sample, User},
 };
+
+const TTL: Duration = Duration::from_secs(60);
 
 /// A real database: SQLite in this process, one row a key.
 #[derive(Clone)]
@@ -92,11 +94,24 @@ fn fresh() -> u64 {
 pub async fn memory() -> Result<Vec<Case>> {
     let origin = Origin::open().await?;
     let cache = cold_cache(MemoryStore::new(KEYS), &origin)?;
+    let textbook = TextbookOverStore::new(MemoryStore::new(KEYS), "textbook", TTL);
+    let textbook = textbook.map_err(anyhow::Error::from_boxed)?;
+    let run = {
+        let origin = origin.clone();
+        one_by_one(move |_| {
+            let (textbook, origin) = (textbook.clone(), origin.clone());
+            async move {
+                let id = fresh();
+                textbook.get(id, origin.load(id)).await.ok()
+            }
+        })
+    };
     Ok(cases(
         "memory",
         vec![
             ("no cache", "none", no_cache(&origin)),
             ("no cache (A/A)", "none", no_cache(&origin)),
+            ("textbook cache-aside", "textbook", run),
             ("larder cache-aside", "cache-aside", larder(cache)),
         ],
     ))
@@ -109,7 +124,7 @@ pub async fn memory() -> Result<Vec<Case>> {
 pub async fn redis(url: &str) -> Result<Vec<Case>> {
     let origin = Origin::open().await?;
     let cache = cold_cache(redis_store(url).await?, &origin)?;
-    let textbook = Textbook::connect(url, &unused("textbook-miss"), Duration::from_secs(60)).await;
+    let textbook = Textbook::connect(url, &unused("textbook-miss"), TTL).await;
     let textbook = textbook.map_err(anyhow::Error::from_boxed)?;
     let run = {
         let origin = origin.clone();
@@ -139,7 +154,7 @@ fn cold_cache(store: impl Into<Arc<dyn Store>>, origin: &Origin) -> Result<Cache
         async move { origin.load(id).await }
     };
     Ok(CacheAside::builder(store, &unused("miss"))
-        .ttl(Duration::from_secs(60))
+        .ttl(TTL)
         .build(load)?)
 }
 

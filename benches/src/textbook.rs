@@ -1,9 +1,9 @@
 //! Cache-aside as blog posts write it: GET, load, SETEX; DEL after a write. With its race: a reader that loaded
 //! before a write can store what it loaded after the DEL, and everybody reads the old value until the TTL ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use larder_store::BoxError;
+use larder_store::{BoxError, Namespace, Store};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -61,6 +61,63 @@ impl Textbook {
     pub async fn invalidate(&self, id: u64) -> Result<(), BoxError> {
         let mut connection = self.connection.clone();
         let _: () = connection.del(format!("{}:{id}", self.name)).await?;
+        Ok(())
+    }
+}
+
+/// The same over any store's bare operations: get, load, set; delete after a write. The same race.
+#[derive(Debug, Clone)]
+pub struct TextbookOverStore {
+    store: Arc<dyn Store>,
+    names: Namespace,
+    ttl: Duration,
+}
+
+impl TextbookOverStore {
+    /// In this store, under this name.
+    ///
+    /// # Errors
+    /// If the name can't be used.
+    pub fn new(
+        store: impl Into<Arc<dyn Store>>,
+        name: &str,
+        ttl: Duration,
+    ) -> Result<Self, BoxError> {
+        Ok(Self {
+            store: store.into(),
+            names: Namespace::new(name, 1)?,
+            ttl,
+        })
+    }
+
+    /// Get; on a miss load, then set.
+    ///
+    /// # Errors
+    /// Those of the store, of decoding and of the load.
+    pub async fn get<V, F, E>(&self, id: u64, load: F) -> Result<(Option<V>, bool), BoxError>
+    where
+        V: Serialize + DeserializeOwned,
+        F: Future<Output = Result<Option<V>, E>>,
+        E: Into<BoxError>,
+    {
+        let key = self.names.key(&id)?;
+        if let Some(bytes) = self.store.get(&key).await? {
+            return Ok((Some(rmp_serde::from_slice(&bytes)?), true));
+        }
+        let value = load.await.map_err(Into::into)?;
+        if let Some(value) = &value {
+            let bytes = rmp_serde::to_vec_named(value)?;
+            self.store.set(&key, bytes.into(), Some(self.ttl)).await?;
+        }
+        Ok((value, false))
+    }
+
+    /// Delete, after the database was written.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn invalidate(&self, id: u64) -> Result<(), BoxError> {
+        self.store.delete(&[self.names.key(&id)?]).await?;
         Ok(())
     }
 }

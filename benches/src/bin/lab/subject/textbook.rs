@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Error, Result, anyhow};
 use async_trait::async_trait;
-use larder_benches::textbook::Textbook;
-use larder_store::{Namespace, Store};
+use larder_benches::textbook::{Textbook, TextbookOverStore};
 
 use super::{Changed, Seen, Subject, missing};
 use crate::{
@@ -27,12 +26,9 @@ pub(super) async fn open(
         let cache = cache.map_err(|error| anyhow!(error))?;
         return Ok(Arc::new(OnRedis { cache, origin }));
     }
-    Ok(Arc::new(OnStore {
-        store: place.store().await?,
-        names: Namespace::new(run, 1)?,
-        ttl,
-        origin,
-    }))
+    let cache = TextbookOverStore::new(place.store().await?, run, ttl);
+    let cache = cache.map_err(Error::from_boxed)?;
+    Ok(Arc::new(OnStore { cache, origin }))
 }
 
 struct OnRedis {
@@ -61,30 +57,22 @@ impl Subject for OnRedis {
 }
 
 struct OnStore {
-    store: Arc<dyn Store>,
-    names: Namespace,
-    ttl: Duration,
+    cache: TextbookOverStore,
     origin: Arc<Origin>,
 }
 
 #[async_trait]
 impl Subject for OnStore {
     async fn read(&self, key: u32) -> Result<Seen> {
-        let name = self.names.key(&key)?;
-        if let Some(bytes) = self.store.get(&name).await? {
-            return seen(key, Some(rmp_serde::from_slice(&bytes)?), true);
-        }
-        let page = self.origin.load(key).await?;
-        if let Some(page) = &page {
-            let bytes = rmp_serde::to_vec_named(page)?;
-            self.store.set(&name, bytes.into(), Some(self.ttl)).await?;
-        }
-        seen(key, page, false)
+        let found = self.cache.get(key.into(), self.origin.load(key)).await;
+        let (page, hit): (Option<Page>, bool) = found.map_err(Error::from_boxed)?;
+        seen(key, page, hit)
     }
 
     async fn write(&self, key: u32) -> Result<Changed> {
         let version = self.origin.update(key).await?;
-        self.store.delete(&[self.names.key(&key)?]).await?;
+        let told = self.cache.invalidate(key.into()).await;
+        told.map_err(Error::from_boxed)?;
         Ok(changed(version))
     }
 
