@@ -18,3 +18,4 @@ pub use larder_cache::{
     Cache, CacheKey, CacheState, Codec, Error, ErrorKind, Fetched, Freshness, Loader, MessagePack,
     Result, Source, Stats, WriteError, Written, async_trait,
 };
+pub use larder_store::{BoxError, ErrorKind as StoreErrorKind, Store, Tagged};

@@ -14,6 +14,9 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn parse(url: &str) -> Result<Self> {
+        if url.starts_with("rediss:") {
+            return Err(without_tls());
+        }
         // The library's own error is left out: it may quote the URL, and with it the password.
         let bad = |_| {
             Error::new(
@@ -23,10 +26,7 @@ impl Endpoint {
         };
         let info = url.into_connection_info().map_err(bad)?;
         if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            return Err(Error::new(
-                ErrorKind::Config,
-                "rediss:// needs TLS, which this version of larder-redis doesn't have: use redis:// in a trusted network",
-            ));
+            return Err(without_tls());
         }
         let redis = info
             .redis_settings()
@@ -41,6 +41,13 @@ impl Endpoint {
     pub(crate) fn info(&self) -> ConnectionInfo {
         self.info.clone()
     }
+}
+
+fn without_tls() -> Error {
+    Error::new(
+        ErrorKind::Config,
+        "rediss:// needs TLS, which this version of larder-redis doesn't have: use redis:// in a trusted network",
+    )
 }
 
 impl fmt::Display for Endpoint {
