@@ -145,18 +145,25 @@ impl Lanes {
         Ok(values)
     }
 
+    /// The first lane that is up and not busy, or else the least busy one.
     fn pick(&self) -> Result<(&Lane, Arc<Live>)> {
-        let idle = self
-            .lanes
-            .iter()
-            .filter(|lane| lane.in_flight() < BUSY && !lane.is_down());
-        let least_busy = || {
-            let up = self.lanes.iter().filter(|lane| !lane.is_down());
-            up.min_by_key(|lane| lane.in_flight())
-        };
-        let lane = idle.into_iter().next().or_else(least_busy);
-        lane.and_then(|lane| Some((lane, lane.live()?)))
-            .ok_or_else(|| self.unavailable())
+        let mut best: Option<(&Lane, Arc<Live>)> = None;
+        for lane in &self.lanes {
+            let Some(live) = lane.live() else {
+                continue;
+            };
+            let in_flight = lane.in_flight();
+            if in_flight < BUSY {
+                return Ok((lane, live));
+            }
+            if best
+                .as_ref()
+                .is_none_or(|(best, _)| in_flight < best.in_flight())
+            {
+                best = Some((lane, live));
+            }
+        }
+        best.ok_or_else(|| self.unavailable())
     }
 
     /// What an answer says about the connection it came over.
