@@ -10,8 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use larder_store::{
-    Error, ErrorKind, Key, NewTtl, Outcome, Reply, Result, Store, Subscription, Timestamp, Update,
-    Write,
+    Error, Key, NewTtl, Outcome, Reply, Result, Store, Subscription, Timestamp, Update, Write,
 };
 use quick_cache::{DefaultHashBuilder, sync::Cache};
 
@@ -176,14 +175,7 @@ impl Inner {
         if value.len() <= self.max_value_len {
             return Ok(());
         }
-        Err(Error::new(
-            ErrorKind::ValueTooLarge,
-            format!(
-                "the value has {} bytes and this store accepts {}",
-                value.len(),
-                self.max_value_len
-            ),
-        ))
+        Err(Error::value_too_large(value.len(), self.max_value_len))
     }
 
     fn write_lock(&self, key: &Key) -> MutexGuard<'_, ()> {

@@ -125,14 +125,7 @@ impl Inner {
         if value.len() <= self.max_value_len {
             return Ok(());
         }
-        Err(Error::new(
-            ErrorKind::ValueTooLarge,
-            format!(
-                "the value has {} bytes and this store accepts {}",
-                value.len(),
-                self.max_value_len
-            ),
-        ))
+        Err(Error::value_too_large(value.len(), self.max_value_len))
     }
 
     fn check_args(&self, update: &Update) -> Result<()> {

@@ -73,6 +73,15 @@ impl Error {
         }))
     }
 
+    /// [`ErrorKind::ValueTooLarge`] for a value of `len` bytes where a store accepts `limit`.
+    #[must_use]
+    pub fn value_too_large(len: usize, limit: usize) -> Self {
+        Self::new(
+            ErrorKind::ValueTooLarge,
+            format!("the value has {len} bytes and this store accepts {limit}"),
+        )
+    }
+
     /// The same error with its source.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
