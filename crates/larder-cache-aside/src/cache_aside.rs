@@ -104,9 +104,9 @@ where
     pub async fn get(&self, key: &K) -> Result<Option<V>> {
         // As `fetch`, without the detour over what it tells besides.
         let found = match self.inner.keyspace.lookup_ready(key) {
-            Some(Lookup::Hit(entry)) if !entry.is_stale() => return Ok(entry.value),
-            Some(found) => found,
-            None => self.inner.keyspace.lookup(key).await,
+            Ok(Lookup::Hit(entry)) if !entry.is_stale() => return Ok(entry.value),
+            Ok(found) => found,
+            Err(not_ready) => self.inner.keyspace.lookup_waiting(not_ready).await,
         };
         match found {
             Lookup::Hit(entry) if !entry.is_stale() => Ok(entry.value),
@@ -119,11 +119,7 @@ where
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn fetch(&self, key: &K) -> Result<Fetched<V>> {
-        let found = match self.inner.keyspace.lookup_ready(key) {
-            Some(found) => found,
-            None => self.inner.keyspace.lookup(key).await,
-        };
-        match found {
+        match self.inner.keyspace.lookup(key).await {
             Lookup::Hit(entry) if !entry.is_stale() => Ok(entry.into()),
             found => Box::pin(self.resolve(key, found)).await,
         }

@@ -9,7 +9,7 @@ mod write;
 
 pub use claim::Claim;
 pub use lease::{Filled, Lease, Leased};
-pub use lookup::{Entry, Lookup, Vacancy};
+pub use lookup::{Entry, Lookup, NotReady, Vacancy};
 pub use write::{CacheState, WriteError, Written};
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};

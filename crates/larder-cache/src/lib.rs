@@ -29,7 +29,8 @@ pub use codec::MessagePack;
 pub use codec::Protobuf;
 pub use error::{CodecError, Error, ErrorKind, Result};
 pub use keyspace::{
-    CacheState, Claim, Entry, Filled, Keyspace, Lease, Leased, Lookup, Vacancy, WriteError, Written,
+    CacheState, Claim, Entry, Filled, Keyspace, Lease, Leased, Lookup, NotReady, Vacancy,
+    WriteError, Written,
 };
 pub use loader::Loader;
 pub use origin::{Loaded, Origin};

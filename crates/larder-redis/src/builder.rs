@@ -6,8 +6,8 @@ use bb8::Pool;
 use larder_store::{Error, ErrorKind, Result};
 
 use crate::{
-    RedisStore, clock::Clock, endpoint::Endpoint, error, lanes::Lanes, manager::Manager,
-    subscriber::Subscriber,
+    RedisStore, clock::Clock, deadlines::Deadlines, endpoint::Endpoint, error, lanes::Lanes,
+    manager::Manager, subscriber::Subscriber,
 };
 
 /// Settings of a [`RedisStore`]; from [`RedisStore::builder`].
@@ -97,13 +97,11 @@ impl RedisStoreBuilder {
             ));
         }
         let clock = Arc::new(Clock::start());
-        let manager = Manager::new(
-            &self.endpoint,
-            self.connect_timeout,
-            self.deadline,
-            Arc::clone(&clock),
-        )
-        .map_err(|error| error::connection(error, self.deadline))?;
+        let manager = Manager::new(&self.endpoint, self.connect_timeout, Arc::clone(&clock))
+            .map_err(error::connection)?;
+        let deadlines = Deadlines::start(self.deadline).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "the system has no thread left").with_source(error)
+        })?;
         let pool = Pool::builder()
             // Retired connections count until their last request is answered.
             .max_size(u32::try_from(self.lanes.saturating_mul(4)).unwrap_or(u32::MAX))
@@ -113,7 +111,7 @@ impl RedisStoreBuilder {
             .idle_timeout(None)
             .max_lifetime(None)
             .build_unchecked(manager);
-        let lanes = Arc::new(Lanes::new(pool, self.lanes, self.deadline));
+        let lanes = Arc::new(Lanes::new(pool, self.lanes, deadlines));
         let subscriber = Subscriber::new(&self.endpoint, self.connect_timeout, self.deadline);
         Ok(RedisStore::new(
             self.endpoint,

@@ -6,15 +6,12 @@ use larder_store::{Error, ErrorKind};
 use redis::{RedisError, ServerError, ServerErrorKind};
 
 /// What the client library reports: the connection failed, or the server refused it.
-pub(crate) fn connection(error: RedisError, deadline: Duration) -> Error {
+pub(crate) fn connection(error: RedisError) -> Error {
     let (kind, message) = match error.kind() {
-        _ if error.is_timeout() => (
-            ErrorKind::Timeout,
-            format!("Redis did not answer within {deadline:?}").into(),
-        ),
+        _ if error.is_timeout() => (ErrorKind::Timeout, "connecting to Redis took too long"),
         redis::ErrorKind::AuthenticationFailed => (
             ErrorKind::Auth,
-            "Redis refused the credentials: check user and password in the URL".into(),
+            "Redis refused the credentials: check user and password in the URL",
         ),
         redis::ErrorKind::Server(kind) => {
             return server_kind(kind, error.code()).with_source(error);
@@ -24,17 +21,22 @@ pub(crate) fn connection(error: RedisError, deadline: Duration) -> Error {
         }
         redis::ErrorKind::RESP3NotSupported => (
             ErrorKind::Config,
-            "the server doesn't speak RESP3: Redis 6.0 or newer is needed".into(),
+            "the server doesn't speak RESP3: Redis 6.0 or newer is needed",
         ),
         redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType => {
-            (ErrorKind::Protocol, "Redis' reply can't be read".into())
+            (ErrorKind::Protocol, "Redis' reply can't be read")
         }
-        _ => (
-            ErrorKind::Unavailable,
-            std::borrow::Cow::Borrowed("Redis can't be reached"),
-        ),
+        _ => (ErrorKind::Unavailable, "Redis can't be reached"),
     };
     Error::new(kind, message).with_source(error)
+}
+
+/// An operation was not answered in time.
+pub(crate) fn timeout(deadline: Duration) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        format!("Redis did not answer within {deadline:?}"),
+    )
 }
 
 /// An error that the server answered a command with.

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -17,13 +17,18 @@ use tokio::{
 };
 
 use crate::{
+    deadlines::{Deadlines, Elapsed},
     error,
     lane::{Lane, Live},
     manager::Manager,
+    reply,
 };
 
-/// Operations in flight on the first lane before the next one is used: fewer connections batch better.
-const BUSY: usize = 32;
+/// Bytes of replies under way on the first lane before the next one is used. Small replies travel best on one
+/// connection, many to a packet; large ones gain by a second one.
+const BUSY_BYTES: usize = 64 << 10;
+/// How slowly the usual size of a reply follows the last ones.
+const INERTIA: usize = 16;
 /// Deadlines of timeouts without any reply, after the first one, until a connection counts as hung. A stall
 /// that fails everything that was in flight is not enough.
 const HUNG: u32 = 2;
@@ -38,7 +43,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_millis(250);
 pub(crate) struct Lanes {
     lanes: Box<[Lane]>,
     pool: Pool<Manager>,
-    deadline: Duration,
+    deadlines: Arc<Deadlines>,
+    /// The usual size of a reply, in bytes.
+    reply_bytes: AtomicUsize,
     down: Notify,
     last_error: Mutex<Option<Error>>,
     closed: AtomicBool,
@@ -46,11 +53,12 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    pub(crate) fn new(pool: Pool<Manager>, count: usize, deadline: Duration) -> Self {
+    pub(crate) fn new(pool: Pool<Manager>, count: usize, deadlines: Arc<Deadlines>) -> Self {
         Self {
             lanes: (0..count).map(|_| Lane::default()).collect(),
             pool,
-            deadline,
+            deadlines,
+            reply_bytes: AtomicUsize::new(0),
             down: Notify::new(),
             last_error: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -104,12 +112,12 @@ impl Lanes {
     /// keep quiet about the error and wait for its whole timeout.
     async fn connection(&self) -> Result<Live> {
         let connection = self.pool.dedicated_connection().await;
-        let connection = connection.map_err(|error| error::connection(error, self.deadline))?;
+        let connection = connection.map_err(error::connection)?;
         let full = |_| Error::new(ErrorKind::Unavailable, "too many connections are closing");
         self.pool.add(connection).map_err(full)?;
         let taken = self.pool.get_owned().await;
         taken.map(Live::new).map_err(|error| match error {
-            RunError::User(error) => error::connection(error, self.deadline),
+            RunError::User(error) => error::connection(error),
             RunError::TimedOut => {
                 Error::new(ErrorKind::Unavailable, "connecting to Redis took too long")
             }
@@ -120,9 +128,12 @@ impl Lanes {
     pub(crate) async fn command(&self, command: &Cmd) -> Result<Value> {
         let (lane, live) = self.pick()?;
         let _in_flight = lane.enter();
-        let reply = live.connection().send_packed_command(command).await;
+        let mut connection = live.connection();
+        let reply = connection.send_packed_command(command);
+        let reply = self.deadlines.bound(reply).await;
         let value = self.judge(lane, &live, reply)?;
         self.heed(lane, &live, &value);
+        self.weigh(&value);
         Ok(value)
     }
 
@@ -131,7 +142,8 @@ impl Lanes {
         let (lane, live) = self.pick()?;
         let _in_flight = lane.enter();
         let mut connection = live.connection();
-        let replies = connection.send_packed_commands(pipeline, 0, count).await;
+        let replies = connection.send_packed_commands(pipeline, 0, count);
+        let replies = self.deadlines.bound(replies).await;
         let values = self.judge(lane, &live, replies)?;
         for value in &values {
             self.heed(lane, &live, value);
@@ -148,12 +160,13 @@ impl Lanes {
     /// The first lane that is up and not busy, or else the least busy one.
     fn pick(&self) -> Result<(&Lane, Arc<Live>)> {
         let mut best: Option<(&Lane, Arc<Live>)> = None;
+        let reply_bytes = self.reply_bytes.load(Relaxed);
         for lane in &self.lanes {
             let Some(live) = lane.live() else {
                 continue;
             };
             let in_flight = lane.in_flight();
-            if in_flight < BUSY {
+            if in_flight * reply_bytes < BUSY_BYTES {
                 return Ok((lane, live));
             }
             if best
@@ -167,16 +180,22 @@ impl Lanes {
     }
 
     /// What an answer says about the connection it came over.
-    fn judge<T>(&self, lane: &Lane, live: &Arc<Live>, reply: Result<T, RedisError>) -> Result<T> {
+    fn judge<T>(
+        &self,
+        lane: &Lane,
+        live: &Arc<Live>,
+        reply: Result<Result<T, RedisError>, Elapsed>,
+    ) -> Result<T> {
         let error = match reply {
-            Ok(reply) => {
+            Ok(Ok(reply)) => {
                 live.answered();
                 return Ok(reply);
             }
-            Err(error) => error::connection(error, self.deadline),
+            Ok(Err(error)) => error::connection(error),
+            Err(Elapsed) => error::timeout(self.deadlines.deadline()),
         };
         let broken = match error.kind() {
-            ErrorKind::Timeout => live.timed_out() >= self.deadline * HUNG,
+            ErrorKind::Timeout => live.timed_out() >= self.deadlines.deadline() * HUNG,
             // The client library lost the connection, or its place in the stream of replies.
             _ => true,
         };
@@ -195,6 +214,15 @@ impl Lanes {
         }
     }
 
+    /// Takes a reply's size into the usual one. Where all have the same, nothing is written that others read.
+    fn weigh(&self, reply: &Value) {
+        let usual = self.reply_bytes.load(Relaxed);
+        let now = (usual * (INERTIA - 1) + reply::size(reply)).div_ceil(INERTIA);
+        if now != usual {
+            self.reply_bytes.store(now, Relaxed);
+        }
+    }
+
     fn retire(&self, lane: &Lane, live: &Arc<Live>, error: &Error) {
         if lane.retire(live) {
             *self.last_error() = Some(error.clone());
@@ -205,6 +233,7 @@ impl Lanes {
     /// Closes all connections for good.
     pub(crate) fn close(&self) {
         self.closed.store(true, Relaxed);
+        self.deadlines.close();
         let error = self.unavailable();
         for lane in &self.lanes {
             if let Some(live) = lane.live() {

@@ -3,6 +3,7 @@
 mod builder;
 mod clock;
 mod command;
+mod deadlines;
 mod endpoint;
 mod error;
 mod lane;

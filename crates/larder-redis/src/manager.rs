@@ -10,19 +10,18 @@ use std::{
 };
 
 use bb8::ManageConnection;
-use bb8_redis::RedisConnectionManager;
-use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
 use tokio::time::timeout;
 
 use crate::{clock::Clock, endpoint::Endpoint};
 
-/// bb8-redis' manager with what it lacks: deadlines, the server's time at hand from the start, and knowing a
-/// broken connection.
+/// What bb8-redis' manager does, and what it lacks: a deadline for connecting, the server's time at hand from the
+/// start, and knowing a broken connection. Its connections have no timeouts of their own: see
+/// [`Deadlines`](crate::deadlines::Deadlines).
 #[derive(Debug)]
 pub(crate) struct Manager {
-    inner: RedisConnectionManager,
+    client: Client,
     connect_timeout: Duration,
-    deadline: Duration,
     clock: Arc<Clock>,
 }
 
@@ -37,20 +36,23 @@ impl Manager {
     pub(crate) fn new(
         endpoint: &Endpoint,
         connect_timeout: Duration,
-        deadline: Duration,
         clock: Arc<Clock>,
     ) -> RedisResult<Self> {
         Ok(Self {
-            inner: RedisConnectionManager::new(endpoint.info())?,
+            client: Client::open(endpoint.info())?,
             connect_timeout,
-            deadline,
             clock,
         })
     }
 
     async fn open(&self) -> RedisResult<Connection> {
-        let mut multiplexed = self.inner.connect().await?;
-        multiplexed.set_response_timeout(self.deadline);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        let mut multiplexed = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
         let (seconds, micros): (i64, i64) =
             redis::cmd("TIME").query_async(&mut multiplexed).await?;
         self.clock
@@ -69,15 +71,24 @@ impl ManageConnection for Manager {
     async fn connect(&self) -> RedisResult<Connection> {
         match timeout(self.connect_timeout, self.open()).await {
             Ok(connection) => connection,
-            Err(_elapsed) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+            Err(_elapsed) => Err(timed_out()),
         }
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> RedisResult<()> {
-        self.inner.is_valid(&mut connection.multiplexed).await
+        let ping = redis::cmd("PING");
+        let pong = ping.exec_async(&mut connection.multiplexed);
+        match timeout(self.connect_timeout, pong).await {
+            Ok(pong) => pong,
+            Err(_elapsed) => Err(timed_out()),
+        }
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
         connection.broken.load(Relaxed)
     }
+}
+
+fn timed_out() -> RedisError {
+    io::Error::from(io::ErrorKind::TimedOut).into()
 }

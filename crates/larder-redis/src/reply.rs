@@ -70,6 +70,16 @@ fn plain(value: Value) -> Result<Reply> {
     }
 }
 
+/// About how many bytes it took on the wire.
+pub(crate) fn size(value: &Value) -> usize {
+    const FRAMING: usize = 8;
+    match value {
+        Value::BulkString(bytes) => FRAMING + bytes.len(),
+        Value::Array(values) => FRAMING + values.iter().map(size).sum::<usize>(),
+        _ => FRAMING,
+    }
+}
+
 fn unexpected() -> Error {
     Error::new(
         ErrorKind::Protocol,

@@ -93,6 +93,10 @@ impl<V> fmt::Debug for Entry<V> {
     }
 }
 
+/// A key that the store can't answer for without waiting; from [`Keyspace::lookup_ready`].
+#[derive(Debug)]
+pub struct NotReady(Key);
+
 /// A key that was seen without a usable entry: what a lease is asked for with.
 pub struct Vacancy(pub(super) Box<Vacant>);
 
@@ -124,21 +128,35 @@ impl fmt::Debug for Vacancy {
 impl<K: CacheKey, V: 'static> Keyspace<K, V> {
     /// Looks at one key. One round trip, a plain GET.
     pub async fn lookup(&self, key: &K) -> Lookup<V> {
+        match self.lookup_ready(key) {
+            Ok(found) => found,
+            Err(not_ready) => self.lookup_waiting(not_ready).await,
+        }
+    }
+
+    /// Looks at one key, if the store need not wait to answer. For hits that are over before a future would be set
+    /// up; otherwise go on with [`lookup_waiting`](Self::lookup_waiting).
+    ///
+    /// # Errors
+    /// [`NotReady`] if the store has to be asked.
+    #[inline]
+    pub fn lookup_ready(&self, key: &K) -> Result<Lookup<V>, NotReady> {
         let found = match self.address(key) {
-            Ok(address) => self.found(&address, self.core.store.get(&address).await),
+            Ok(address) => match self.core.store.get_ready(&address) {
+                Some(record) => self.found(&address, record),
+                None => return Err(NotReady(address)),
+            },
             Err(error) => Lookup::Failed(self.core.store_failed(error)),
         };
         self.count(&found);
-        found
+        Ok(found)
     }
 
-    /// What [`lookup`](Self::lookup) would find, if the store need not wait to know it. For hits that are over
-    /// before a future would be set up.
-    pub fn lookup_ready(&self, key: &K) -> Option<Lookup<V>> {
-        let address = self.address(key).ok()?;
-        let found = self.found(&address, self.core.store.get_ready(&address)?);
+    /// Asks the store. One round trip, a plain GET.
+    pub async fn lookup_waiting(&self, NotReady(address): NotReady) -> Lookup<V> {
+        let found = self.found(&address, self.core.store.get(&address).await);
         self.count(&found);
-        Some(found)
+        found
     }
 
     fn found(&self, address: &Key, record: larder_store::Result<Option<Bytes>>) -> Lookup<V> {
