@@ -180,6 +180,19 @@ where
         self.inner.keyspace.invalidate_many(keys).await
     }
 
+    /// Drops everything that is cached under this name and version: no read that starts after `Ok` sees what was there
+    /// before, in whatever process. It looks at every key of the store, some 500 a round trip.
+    ///
+    /// # Errors
+    /// Those of the store: then some of it may be left, so call it again.
+    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) as for [`invalidate`](Self::invalidate).
+    ///
+    /// # Cancellation
+    /// Dropping the future stops it half-way.
+    pub async fn invalidate_all(&self) -> Result<()> {
+        self.inner.keyspace.invalidate_all().await
+    }
+
     /// Runs a database write and drops the entry, in one bracket: from before the write starts until it is
     /// committed, nobody stores what they loaded. Prefer it to [`invalidate`](Self::invalidate): a process
     /// that dies between its commit and its invalidation leaves nothing stale for longer than the
@@ -239,6 +252,10 @@ where
 
     async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
         Self::invalidate_many(self, keys).await
+    }
+
+    async fn invalidate_all(&self) -> Result<()> {
+        Self::invalidate_all(self).await
     }
 
     fn stats(&self) -> Stats {

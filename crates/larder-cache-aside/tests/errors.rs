@@ -251,3 +251,28 @@ async fn settings_that_cannot_work() {
         assert_eq!(outcome.expect_err("bad").kind(), ErrorKind::Config);
     }
 }
+
+#[tokio::test]
+async fn dropping_everything_says_when_it_could_not() {
+    let database = Database::with((0..10).map(|id| (id, "row")));
+    let store = FaultStore::new(MemoryStore::new(100));
+    let rows = cache(store.clone(), &database);
+    rows.get_many(&(0..10).collect::<Vec<_>>())
+        .await
+        .expect("get_many");
+    store.inject(Operation::Scan, Fault::Fail(StoreErrorKind::Unavailable));
+    let error = rows.invalidate_all().await.expect_err("no scan");
+    assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Unavailable));
+    store.inject(
+        Operation::Update("invalidate"),
+        Fault::Fail(StoreErrorKind::Unavailable),
+    );
+    let error = rows.invalidate_all().await.expect_err("not told");
+    assert_eq!(error.kind(), ErrorKind::Deferred);
+    rows.shutdown().await.expect("sent in the background");
+    let loads = database.loads();
+    rows.get_many(&(0..10).collect::<Vec<_>>())
+        .await
+        .expect("get_many");
+    assert_eq!(database.loads(), loads + 10);
+}

@@ -73,6 +73,49 @@ async fn a_reader_in_another_process_cannot_store_during_a_write_either() {
 }
 
 #[tokio::test]
+async fn dropping_everything_keeps_loads_and_writers_under_way_from_storing() {
+    let server = RedisServer::start().await.expect("a server");
+    let store = RedisStore::connect(&server.url()).await.expect("a store");
+    let database = Database::with([(1, "v1"), (2, "v1"), (3, "v1")]);
+    let rows = cache(store.clone(), &database);
+    let others = larder_cache_aside::CacheAside::<u64, String>::builder(store, "other")
+        .build(database.clone())
+        .expect("a cache");
+    others.get(&1).await.expect("get");
+    rows.get(&2).await.expect("get");
+
+    let loaded = database.hold_next_load();
+    let reader = tokio::spawn({
+        let rows = rows.clone();
+        async move { rows.get(&1).await }
+    });
+    loaded.reached().await;
+    let written = rows
+        .write(&3, async {
+            for id in 1..=3 {
+                database.put(id, "v2");
+            }
+            rows.invalidate_all().await.expect("invalidate");
+            Ok::<_, std::io::Error>(())
+        })
+        .await
+        .expect("write");
+    assert!(matches!(written.cache, CacheState::Invalidated));
+    loaded.open();
+
+    assert_eq!(
+        reader.await.expect("the reader").expect("get").as_deref(),
+        Some("v1")
+    );
+    assert_eq!(rows.stats().superseded, 1);
+    for id in 1..=3 {
+        assert_eq!(rows.get(&id).await.expect("get").as_deref(), Some("v2"));
+    }
+    assert_eq!(others.get(&1).await.expect("get").as_deref(), Some("v1"));
+    assert_eq!(others.stats().hits, 1);
+}
+
+#[tokio::test]
 async fn a_load_that_straddles_a_whole_write_stores_nothing() {
     let server = RedisServer::start().await.expect("a server");
     let store = RedisStore::connect(&server.url()).await.expect("a store");

@@ -44,6 +44,12 @@ pub trait Cache<K, V>: Send + Sync {
     /// As [`invalidate`](Self::invalidate), if any of them was deferred.
     async fn invalidate_many(&self, keys: &[K]) -> Result<()>;
 
+    /// Drops everything that is cached under this cache's name and version. It looks at every key of the store.
+    ///
+    /// # Errors
+    /// Those of the store: then some of it may be left, so call it again.
+    async fn invalidate_all(&self) -> Result<()>;
+
     /// What happened so far.
     fn stats(&self) -> Stats;
 }

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use larder_store::{
-    Error, Key, NewTtl, Outcome, Reply, Result, Store, Subscription, Timestamp, Update, Write,
+    Error, Key, NewTtl, Outcome, Page, Reply, Result, Store, Subscription, Timestamp, Update, Write,
 };
 use quick_cache::{DefaultHashBuilder, sync::Cache};
 
@@ -213,6 +213,15 @@ impl Store for MemoryStore {
     async fn delete(&self, keys: &[Key]) -> Result<u64> {
         let deleted = keys.iter().filter(|key| self.inner.delete(key)).count();
         Ok(deleted as u64)
+    }
+
+    /// All keys are on the first page. Looks at every entry, whatever its key.
+    async fn scan(&self, prefix: &[u8], _cursor: Option<u64>) -> Result<Page> {
+        let keys = self.inner.entries.iter().map(|(key, _)| key);
+        Ok(Page {
+            keys: keys.filter(|key| key.starts_with(prefix)).collect(),
+            next: None,
+        })
     }
 
     async fn update(&self, key: &Key, update: &Update) -> Result<Reply> {

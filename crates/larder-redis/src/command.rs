@@ -24,6 +24,22 @@ pub(crate) fn mget(keys: &[Key]) -> Cmd {
     keyed("MGET", keys)
 }
 
+/// Only strings: nothing else is a record.
+pub(crate) fn scan(prefix: &[u8], cursor: u64) -> Cmd {
+    let mut pattern = Vec::with_capacity(prefix.len() + 1);
+    for byte in prefix {
+        if matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\' | b'^' | b'-') {
+            pattern.push(b'\\');
+        }
+        pattern.push(*byte);
+    }
+    pattern.push(b'*');
+    let mut command = redis::cmd("SCAN");
+    command.arg(cursor).arg("MATCH").arg(pattern);
+    command.arg("COUNT").arg(500).arg("TYPE").arg("string");
+    command
+}
+
 pub(crate) fn unlink(keys: &[Key]) -> Cmd {
     keyed("UNLINK", keys)
 }

@@ -100,7 +100,7 @@ fn by_code(code: &str) -> Error {
         ),
         "NOPERM" => Error::new(
             ErrorKind::Auth,
-            "the Redis user may not do this: it needs HELLO, SELECT, PING, TIME, GET, MGET, SET, DEL, UNLINK, EVAL, EVALSHA, PUBLISH, SUBSCRIBE and UNSUBSCRIBE, on the keys ~larder:* and the channels &larder:*",
+            "the Redis user may not do this: it needs HELLO, SELECT, PING, TIME, GET, MGET, SET, DEL, UNLINK, SCAN, EVAL, EVALSHA, PUBLISH, SUBSCRIBE and UNSUBSCRIBE, on the keys ~larder:* and the channels &larder:*",
         ),
         "BUSY" | "MISCONF" | "NOREPLICAS" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" => Error::new(
             ErrorKind::Unavailable,

@@ -8,7 +8,9 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use larder_store::{Error, ErrorKind, Key, Reply, Result, Store, Subscription, Timestamp, Update};
+use larder_store::{
+    Error, ErrorKind, Key, Page, Reply, Result, Store, Subscription, Timestamp, Update,
+};
 use redis::{Pipeline, Value};
 use tokio::task::AbortHandle;
 
@@ -262,6 +264,12 @@ impl Store for RedisStore {
         }
         let value = self.inner.lanes.command(&command::unlink(keys)).await?;
         reply::count(value)
+    }
+
+    /// A page is one SCAN, which looks at some 500 keys of the database, whatever they start with.
+    async fn scan(&self, prefix: &[u8], cursor: Option<u64>) -> Result<Page> {
+        let scan = command::scan(prefix, cursor.unwrap_or_default());
+        reply::page(self.inner.lanes.command(&scan).await?)
     }
 
     async fn update(&self, key: &Key, update: &Update) -> Result<Reply> {

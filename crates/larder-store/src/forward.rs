@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Key, Reply, Result, Store, Subscription, Timestamp, Update};
+use crate::{Key, Page, Reply, Result, Store, Subscription, Timestamp, Update};
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -32,6 +32,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     async fn delete(&self, keys: &[Key]) -> Result<u64> {
         (**self).delete(keys).await
+    }
+
+    async fn scan(&self, prefix: &[u8], cursor: Option<u64>) -> Result<Page> {
+        (**self).scan(prefix, cursor).await
     }
 
     async fn update(&self, key: &Key, update: &Update) -> Result<Reply> {

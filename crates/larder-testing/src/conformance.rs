@@ -33,6 +33,8 @@ macro_rules! store_conformance {
             set_many_sets_all
             delete_counts
             delete_missing_succeeds
+            scan_finds_what_starts_so
+            scan_finds_all_pages
             update_sees_the_record
             update_sets_with_ttl
             update_keeps_ttl

@@ -9,7 +9,9 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use larder_store::{Error, ErrorKind, Key, Reply, Result, Store, Subscription, Timestamp, Update};
+use larder_store::{
+    Error, ErrorKind, Key, Page, Reply, Result, Store, Subscription, Timestamp, Update,
+};
 use tokio::{sync::watch, time::sleep};
 
 /// A store whose next operations can be made to fail, wait, lose their reply, or be applied late.
@@ -50,6 +52,8 @@ pub enum Operation {
     Get,
     /// `get_many`.
     GetMany,
+    /// `scan`.
+    Scan,
     /// `set`.
     Set,
     /// `set_many`.
@@ -260,6 +264,14 @@ impl Store for FaultStore {
         let keys = keys.to_vec();
         self.through(Operation::Delete, |store| {
             Box::pin(async move { store.delete(&keys).await })
+        })
+        .await
+    }
+
+    async fn scan(&self, prefix: &[u8], cursor: Option<u64>) -> Result<Page> {
+        let prefix = prefix.to_vec();
+        self.through(Operation::Scan, |store| {
+            Box::pin(async move { store.scan(&prefix, cursor).await })
         })
         .await
     }

@@ -32,6 +32,38 @@ impl<K: CacheKey, V> Keyspace<K, V> {
     }
 }
 
+impl<K, V> Keyspace<K, V> {
+    /// Drops everything that is cached under this keyspace's name and version: no read that starts after `Ok` sees
+    /// what was there before, in whatever process. Writers and loads under way are kept from storing what may be older.
+    ///
+    /// Cost: it looks at every key of the store, some 500 a round trip, and sends one invalidation for each of its own,
+    /// a page at a time. Where the type changes shape, a higher [`version`](crate::KeyspaceBuilder::version) does it
+    /// at once.
+    ///
+    /// # Errors
+    /// Those of the store: then some of it may be left; call it again. [`ErrorKind::Deferred`] if all keys were found and
+    /// the store could not be told of some.
+    ///
+    /// # Cancellation
+    /// Dropping the future stops it half-way.
+    pub async fn invalidate_all(&self) -> Result<()> {
+        let core = &self.core;
+        let mut cursor = None;
+        let mut outcome = Ok(());
+        loop {
+            let page = core.store.scan(core.namespace.prefix(), cursor).await;
+            let page = page.map_err(|error| core.store_failed(error))?;
+            if let Err(error) = core.drop_records(page.keys).await {
+                outcome = Err(error);
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return outcome;
+            }
+        }
+    }
+}
+
 impl Core {
     async fn drop_records(self: &Arc<Self>, addresses: Vec<Key>) -> Result<()> {
         if addresses.is_empty() {

@@ -53,3 +53,35 @@ fn apply(input: Input<'_>) -> Outcome {
     };
     outcome.notify(Some(message.clone()).filter(|message| !message.is_empty()))
 }
+
+#[cfg(test)]
+mod tests {
+    use larder_store::Timestamp;
+    use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+
+    use super::*;
+    use crate::{RedisServer, twins, twins::Case};
+
+    #[tokio::test]
+    async fn rust_and_lua_are_the_same() {
+        const CASES: usize = 10_000;
+        const WHAT: [&str; 6] = ["set", "set-or-delete", "append", "delete", "keep", "nil"];
+        const BYTES: [&[u8]; 4] = [b"", b"a", b"\0\xff\r\n", b"0123456789"];
+        let mut random = StdRng::seed_from_u64(7);
+        let case = || {
+            let mut pick = || *BYTES.choose(&mut random).unwrap_or(&BYTES[0]);
+            let (record, bytes, message) = (pick(), pick(), pick());
+            let what = WHAT.choose(&mut random).unwrap_or(&WHAT[0]);
+            let ttl_ms = random.random_range(0..3) * 50_000;
+            Case {
+                record: Some(Bytes::from_static(record)).filter(|_| random.random()),
+                update: announcing(what, bytes, ttl_ms, message),
+                now: Timestamp::from_micros(1_700_000_000_000_000),
+            }
+        };
+        let cases = std::iter::repeat_with(case).take(CASES).collect();
+        let server = RedisServer::start().await.expect("a server");
+        let compared = twins::assert_equal(&server, cases).await;
+        assert_eq!(compared.expect("a comparison"), CASES);
+    }
+}

@@ -149,6 +149,57 @@ pub async fn delete_missing_succeeds(store: &dyn Store) {
     assert_eq!(store.delete(&[]).await.unwrap(), 0);
 }
 
+/// A scan finds the keys that start with the prefix, and no others, whatever characters it has.
+pub async fn scan_finds_what_starts_so(store: &dyn Store) {
+    let raw = |bytes: &[u8]| Key::from_raw(bytes).unwrap();
+    let keys = [
+        raw(b"a*:1"),
+        raw(b"a*:2"),
+        raw(b"ab:1"),
+        raw(b"b[a]-\\?"),
+        raw(b"a*"),
+    ];
+    for key in &keys {
+        store.set(key, bytes("1"), Some(TTL)).await.unwrap();
+    }
+    assert_eq!(scanned(store, b"a*:").await, keys[..2]);
+    assert_eq!(scanned(store, b"b[a]-\\?").await, keys[3..4]);
+    assert_eq!(scanned(store, b"c").await, []);
+    store.delete(&keys[..1]).await.unwrap();
+    assert_eq!(scanned(store, b"a*:").await, keys[1..2]);
+}
+
+/// A scan of many keys finds all of them.
+pub async fn scan_finds_all_pages(store: &dyn Store) {
+    let mut entries: Vec<_> = (0..2_000)
+        .map(|number| (key(&format!("{number:04}")), bytes("1")))
+        .collect();
+    store.set_many(&entries, Some(TTL)).await.unwrap();
+    let found = scanned(store, b"larder:conformance:1:").await;
+    entries.sort();
+    assert!(
+        found.iter().eq(entries.iter().map(|(key, _)| key)),
+        "{} keys",
+        found.len()
+    );
+}
+
+/// All keys of a scan, sorted, each once.
+async fn scanned(store: &dyn Store, prefix: &[u8]) -> Vec<Key> {
+    let mut keys = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = store.scan(prefix, cursor).await.unwrap();
+        keys.extend(page.keys);
+        cursor = page.next;
+        if cursor.is_none() {
+            keys.sort();
+            keys.dedup();
+            return keys;
+        }
+    }
+}
+
 /// An update is given the record, and what it replies arrives.
 pub async fn update_sees_the_record(store: &dyn Store) {
     store.set(&key("a"), bytes("1"), Some(TTL)).await.unwrap();
