@@ -21,6 +21,10 @@ pub(crate) enum Request {
         stamp: Token,
         claim: Token,
     },
+    Unclaim {
+        stamp: Token,
+        claim: Token,
+    },
     Refresh {
         stamp: Token,
         claim: Token,
@@ -40,6 +44,7 @@ impl Request {
             Self::Fill(token, version) => steps::fill(token.plain(), &value(version)),
             Self::Abort(token) => steps::abort(token.plain()),
             Self::Claim { stamp, claim } => steps::claim(stamp.plain(), claim.plain(), LIFETIME),
+            Self::Unclaim { stamp, claim } => steps::unclaim(stamp.plain(), claim.plain()),
             Self::Refresh {
                 stamp,
                 claim,
@@ -60,6 +65,7 @@ impl fmt::Display for Request {
             Self::Fill(token, version) => write!(f, "fill({token}, v{version})"),
             Self::Abort(token) => write!(f, "abort({token})"),
             Self::Claim { stamp, claim } => write!(f, "claim({stamp}, {claim})"),
+            Self::Unclaim { stamp, claim } => write!(f, "unclaim({stamp}, {claim})"),
             Self::Refresh {
                 stamp,
                 claim,

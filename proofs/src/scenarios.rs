@@ -169,6 +169,7 @@ pub const MIXED: Scenario = Scenario {
         Sight::RefreshStored,
         Sight::RefreshSuperseded,
         Sight::Aborted,
+        Sight::Unclaimed,
         Sight::ValueAtRest,
     ],
 };

@@ -36,6 +36,8 @@ pub enum Sight {
     ClaimRefused,
     /// An abort gave its lease back.
     Aborted,
+    /// An unclaim gave its claim back.
+    Unclaimed,
     /// A step notified those who wait for a lease.
     Notified,
     /// A request that its sender had given up changed the record.
@@ -59,6 +61,7 @@ impl Sight {
         Self::RefreshSuperseded,
         Self::ClaimRefused,
         Self::Aborted,
+        Self::Unclaimed,
         Self::Notified,
         Self::LateChange,
         Self::ValueAtRest,
@@ -81,12 +84,13 @@ impl Sight {
             (Request::Refresh { .. }, _) => Self::RefreshSuperseded,
             (Request::Claim { .. }, _) if !done => Self::ClaimRefused,
             (Request::Abort(_), _) if done => Self::Aborted,
+            (Request::Unclaim { .. }, _) if done => Self::Unclaimed,
             _ => return None,
         })
     }
 }
 
-const COUNT: usize = 15;
+const COUNT: usize = 16;
 
 /// How often each [`Sight`] was seen: once for every transition that shows it. The checker may take a
 /// transition again to retrace a path, so the counts tell "never" from "often", and nothing finer.

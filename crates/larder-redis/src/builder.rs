@@ -46,8 +46,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How many connections are shared by all operations. The first one is used until some 32 operations are
-    /// in flight on it. The default: 2; more connections batch less.
+    /// How many connections are shared by all operations. The first one is used until some 64 KiB of
+    /// replies are in flight on it. The default: 2; more connections batch less.
     #[must_use]
     pub const fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = lanes;

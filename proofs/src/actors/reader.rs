@@ -26,6 +26,7 @@ enum Stage {
     Load(Permission),
     Store(Permission, u8),
     Abort(Token),
+    Unclaim { stamp: Token, claim: Token },
     Claim { stamp: Token },
     Finished,
 }
@@ -71,6 +72,7 @@ impl Reader {
                 version,
             },
             Stage::Abort(token) => Request::Abort(token),
+            Stage::Unclaim { stamp, claim } => Request::Unclaim { stamp, claim },
             Stage::Claim { stamp } => Request::Claim {
                 stamp,
                 claim: Token::claim(self.number),
@@ -132,10 +134,11 @@ impl Reader {
         }
     }
 
-    /// The load failed: a lease is given back, a claim runs out.
+    /// The load failed: the lease or the claim is given back.
     pub(super) fn fail(&mut self) {
         self.stage = match self.stage {
             Stage::Load(Permission::Lease(token)) => Stage::Abort(token),
+            Stage::Load(Permission::Claim { stamp, claim }) => Stage::Unclaim { stamp, claim },
             _ => Stage::Finished,
         };
     }
