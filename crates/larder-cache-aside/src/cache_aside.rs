@@ -131,7 +131,7 @@ where
             Lookup::Hit(entry) if !entry.is_stale() => Ok(entry.into()),
             Lookup::Hit(entry) => self.reload(key, entry).await,
             Lookup::Miss(vacancy) => self.load_under_lease(key, vacancy).await,
-            Lookup::Busy => self.load_uncached(key, None).await,
+            Lookup::Busy(_) => self.load_uncached(key, None).await,
             Lookup::Failed(error) => self.load_uncached(key, Some(error)).await,
         }
     }

@@ -119,7 +119,7 @@ impl<V: Send + Sync + 'static> Batch<V> {
             Lookup::Hit(entry) if entry.is_stale() => self.stale.push((at, entry)),
             Lookup::Hit(entry) => self.answers.values[at] = entry.value,
             Lookup::Miss(vacancy) => self.vacant.push((at, vacancy)),
-            Lookup::Busy => self.load(at, Permission::None, None),
+            Lookup::Busy(_) => self.load(at, Permission::None, None),
             Lookup::Failed(error) => {
                 self.answers.store_error = Some(error);
                 self.load(at, Permission::None, None);

@@ -222,10 +222,7 @@ async fn a_batch_is_one_look_one_load_and_keeps_its_order() {
         Operation::Update("fill"),
     ];
     assert_eq!(store.operations()[..3], operations);
-    assert_eq!(
-        database.batches.load(std::sync::atomic::Ordering::SeqCst),
-        1
-    );
+    assert_eq!(database.batches(), 1);
     assert_eq!(rows.get_many(&[]).await.expect("get_many"), []);
 }
 

@@ -31,6 +31,10 @@ pub enum ErrorKind {
     /// The store could not be reached, and the invalidation waits to be sent again. Until then readers may
     /// see the old value.
     Deferred,
+    /// Too many loads are under way, or too many callers wait for one.
+    Overloaded,
+    /// Another caller's load was not over in time.
+    WaitTimeout,
     /// The settings can't work.
     Config,
 }
@@ -78,7 +82,11 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self.kind() {
             ErrorKind::Store(kind) => kind.is_transient(),
-            ErrorKind::LoaderTimeout | ErrorKind::Refused | ErrorKind::Deferred => true,
+            ErrorKind::LoaderTimeout
+            | ErrorKind::Refused
+            | ErrorKind::Deferred
+            | ErrorKind::Overloaded
+            | ErrorKind::WaitTimeout => true,
             _ => false,
         }
     }

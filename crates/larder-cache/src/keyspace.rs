@@ -5,11 +5,12 @@ mod codec;
 mod invalidate;
 mod lease;
 mod lookup;
+mod wait;
 mod write;
 
 pub use claim::Claim;
 pub use lease::{Filled, Lease, Leased};
-pub use lookup::{Entry, Lookup, NotReady, Vacancy};
+pub use lookup::{Busy, Entry, Lookup, NotReady, Vacancy};
 pub use write::{CacheState, WriteError, Written};
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
@@ -133,8 +134,21 @@ impl<K, V> Keyspace<K, V> {
         self.core.counters.stale_served.increment();
     }
 
-    pub(crate) fn load_timeout(&self) -> Duration {
+    /// Counts an answer that came from another caller's load.
+    pub fn count_coalesced(&self) {
+        self.core.counters.coalesced.increment();
+    }
+
+    /// How long a load may take.
+    #[must_use]
+    pub fn load_timeout(&self) -> Duration {
         self.core.settings.load_timeout
+    }
+
+    /// How long a lease lives if its holder vanishes.
+    #[must_use]
+    pub fn lease_lifetime(&self) -> Duration {
+        self.core.settings.lease
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -151,7 +165,11 @@ impl Core {
 }
 
 impl<K: CacheKey, V> Keyspace<K, V> {
-    fn address(&self, key: &K) -> larder_store::Result<Key> {
+    /// Where this key's record is.
+    ///
+    /// # Errors
+    /// [`KeyTooLong`](larder_store::ErrorKind::KeyTooLong).
+    pub fn address(&self, key: &K) -> larder_store::Result<Key> {
         self.core.namespace.key(key)
     }
 }

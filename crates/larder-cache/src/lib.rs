@@ -29,11 +29,12 @@ pub use codec::MessagePack;
 pub use codec::Protobuf;
 pub use error::{CodecError, Error, ErrorKind, Result};
 pub use keyspace::{
-    CacheState, Claim, Entry, Filled, Keyspace, Lease, Leased, Lookup, NotReady, Vacancy,
+    Busy, CacheState, Claim, Entry, Filled, Keyspace, Lease, Leased, Lookup, NotReady, Vacancy,
     WriteError, Written,
 };
 pub use loader::Loader;
 pub use origin::{Loaded, Origin};
 pub use stats::Stats;
+pub use token::Token;
 
 pub use larder_store::{BoxError, CacheKey, async_trait};

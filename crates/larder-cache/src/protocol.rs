@@ -13,7 +13,6 @@ mod invalidate;
 mod lease;
 mod refresh;
 mod unclaim;
-#[cfg(feature = "protocol")]
 mod wait;
 
 pub(crate) use abort::Abort;
@@ -25,8 +24,7 @@ pub(crate) use invalidate::Invalidate;
 pub(crate) use lease::{Lease, Leased};
 pub(crate) use refresh::Refresh;
 pub(crate) use unclaim::Unclaim;
-#[cfg(feature = "protocol")]
-pub(crate) use wait::wait;
+pub(crate) use wait::Wait;
 
 use std::time::Duration;
 

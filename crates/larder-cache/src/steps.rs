@@ -9,8 +9,8 @@ use larder_store::{Script, Step, Update};
 use crate::{
     frame::{Frame, Seal},
     protocol::{
-        self, Abort, Begin, Claim, End, Fill, Invalidate, Lease, NewValue, Refresh, SCRIPTS,
-        Unclaim,
+        Abort, Begin, Claim, End, Fill, Invalidate, Lease, NewValue, Refresh, SCRIPTS, Unclaim,
+        Wait,
     },
     token::Token,
 };
@@ -38,7 +38,7 @@ pub fn lease(token: PlainToken, lifetime: Duration, replace: Option<Bytes>) -> U
 /// wait: replies 1 if there is a lease, otherwise the record or nil.
 #[must_use]
 pub fn wait() -> Update {
-    protocol::wait()
+    Wait.update()
 }
 
 /// fill: replies 1 if the value was stored.

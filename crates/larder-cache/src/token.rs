@@ -7,7 +7,7 @@ use larder_store::{Error, ErrorKind, Result};
 
 /// 128 random bits that name one attempt. A value keeps the token of the lease that filled it as its stamp.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Token([u8; Self::LEN]);
+pub struct Token([u8; Self::LEN]);
 
 impl Token {
     pub(crate) const LEN: usize = 16;

@@ -6,22 +6,20 @@ use std::{
     pin::pin,
     sync::{
         Arc, OnceLock,
-        atomic::{
-            AtomicBool, AtomicUsize,
-            Ordering::{Relaxed, SeqCst},
-        },
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     task::Poll,
     thread::{self, Thread},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::Notified};
 
-/// Ticks in a deadline. An operation is given up between one deadline and one tick more.
+/// Ticks in a deadline. An operation is given up between one deadline and one tick more, as exactly as threads sleep.
 const TICKS: usize = 8;
 /// Slots of the wheel, more than a deadline needs.
 const SLOTS: usize = 16;
+const SHORTEST_TICK: Duration = Duration::from_micros(100);
 
 /// One clock for all operations of a store. A timer for each would cost more than the rest of what this crate adds
 /// to a command, since nearly all of them are answered long before; here an operation only enters the list of the
@@ -68,12 +66,15 @@ impl Deadlines {
         self.deadline
     }
 
-    /// Runs an operation until it is over or its time is.
+    /// Runs an operation until it is over or its time is. After [`close`](Self::close) there is no time left.
     pub(crate) async fn bound<T>(&self, operation: impl Future<Output = T>) -> Result<T, Elapsed> {
         let _under_way = self.enter();
-        let last = self.now.load(Relaxed) + TICKS + 1;
+        // Whoever entered before the clock stopped is seen by it, and whoever enters later sees that here.
+        if self.closed.load(SeqCst) {
+            return Err(Elapsed);
+        }
         let mut operation = pin!(operation);
-        let mut elapsed = pin!(self.wheel[last % SLOTS].notified());
+        let mut elapsed = pin!(self.elapsed());
         poll_fn(|cx| match operation.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
             Poll::Pending => elapsed.as_mut().poll(cx).map(|()| Err(Elapsed)),
@@ -85,6 +86,18 @@ impl Deadlines {
     pub(crate) fn close(&self) {
         self.closed.store(true, SeqCst);
         self.wake();
+    }
+
+    /// Over at the first tick that is a deadline away.
+    fn elapsed(&self) -> Notified<'_> {
+        loop {
+            let now = self.now.load(SeqCst);
+            let elapsed = self.wheel[(now + TICKS + 1) % SLOTS].notified();
+            // Otherwise so much time passed between the two that the tick may be over.
+            if self.now.load(SeqCst) == now {
+                return elapsed;
+            }
+        }
     }
 
     fn enter(&self) -> UnderWay<'_> {
@@ -102,21 +115,29 @@ impl Deadlines {
     }
 
     fn run(&self) {
-        let tick = self.deadline / TICKS as u32;
+        let tick = (self.deadline / TICKS as u32).max(SHORTEST_TICK);
+        let mut next = Instant::now() + tick;
         loop {
-            if self.under_way.load(SeqCst) > 0 {
-                thread::sleep(tick);
-                self.tick();
-            } else if self.closed.load(SeqCst) {
-                return;
-            } else {
+            let closed = self.closed.load(SeqCst);
+            if self.under_way.load(SeqCst) == 0 {
+                if closed {
+                    return;
+                }
                 self.sleep();
+                next = Instant::now() + tick;
+            }
+            let now = Instant::now();
+            if now < next {
+                thread::park_timeout(next - now);
+            } else {
+                self.tick();
+                next = now + tick;
             }
         }
     }
 
     fn tick(&self) {
-        let now = self.now.fetch_add(1, Relaxed) + 1;
+        let now = self.now.fetch_add(1, SeqCst) + 1;
         self.wheel[now % SLOTS].notify_waiters();
     }
 
@@ -137,5 +158,66 @@ struct UnderWay<'a>(&'a AtomicUsize);
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_millis(40);
+
+    fn clock() -> Arc<Deadlines> {
+        Deadlines::start(DEADLINE).expect("a thread")
+    }
+
+    /// Whether the thread is gone: it holds the other handle.
+    fn stopped(deadlines: &Arc<Deadlines>) -> bool {
+        let since = Instant::now();
+        while Arc::strong_count(deadlines) > 1 {
+            if since.elapsed() > Duration::from_secs(5) {
+                return false;
+            }
+            thread::yield_now();
+        }
+        true
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_never_ends_is_given_up() {
+        let deadlines = clock();
+        for _ in 0..3 {
+            // Long enough for the clock to fall asleep.
+            thread::sleep(DEADLINE / 2);
+            let started = Instant::now();
+            assert!(deadlines.bound(pending::<()>()).await.is_err());
+            assert!(started.elapsed() >= DEADLINE, "{:?}", started.elapsed());
+            assert!(started.elapsed() < DEADLINE * 3, "{:?}", started.elapsed());
+        }
+        assert_eq!(deadlines.bound(ready(1)).await.ok(), Some(1));
+    }
+
+    #[tokio::test]
+    async fn the_clock_stops_after_what_was_under_way() {
+        let deadlines = clock();
+        let waiting = tokio::spawn({
+            let deadlines = Arc::clone(&deadlines);
+            async move { deadlines.bound(pending::<()>()).await.is_err() }
+        });
+        tokio::task::yield_now().await;
+        deadlines.close();
+        assert!(waiting.await.expect("a task"));
+        assert!(deadlines.bound(pending::<()>()).await.is_err());
+        assert!(stopped(&deadlines));
+    }
+
+    #[test]
+    fn closing_wakes_a_clock_that_sleeps_long() {
+        let deadlines = Deadlines::start(Duration::from_secs(3600)).expect("a thread");
+        thread::sleep(DEADLINE / 4);
+        deadlines.close();
+        assert!(stopped(&deadlines));
     }
 }

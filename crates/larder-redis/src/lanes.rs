@@ -50,6 +50,8 @@ pub(crate) struct Lanes {
     last_error: Mutex<Option<Error>>,
     closed: AtomicBool,
     pub(crate) reconnects: AtomicU64,
+    /// Connections that were taken out of use.
+    pub(crate) retired: AtomicU64,
 }
 
 impl Lanes {
@@ -63,6 +65,7 @@ impl Lanes {
             last_error: Mutex::default(),
             closed: AtomicBool::new(false),
             reconnects: AtomicU64::new(0),
+            retired: AtomicU64::new(0),
         }
     }
 
@@ -166,7 +169,7 @@ impl Lanes {
                 continue;
             };
             let in_flight = lane.in_flight();
-            if in_flight * reply_bytes < BUSY_BYTES {
+            if in_flight.saturating_mul(reply_bytes) < BUSY_BYTES {
                 return Ok((lane, live));
             }
             if best
@@ -186,18 +189,21 @@ impl Lanes {
         live: &Arc<Live>,
         reply: Result<Result<T, RedisError>, Elapsed>,
     ) -> Result<T> {
-        let error = match reply {
+        let (error, broken) = match reply {
             Ok(Ok(reply)) => {
                 live.answered();
                 return Ok(reply);
             }
-            Ok(Err(error)) => error::connection(error),
-            Err(Elapsed) => error::timeout(self.deadlines.deadline()),
-        };
-        let broken = match error.kind() {
-            ErrorKind::Timeout => live.timed_out() >= self.deadlines.deadline() * HUNG,
             // The client library lost the connection, or its place in the stream of replies.
-            _ => true,
+            Ok(Err(error)) => (error::connection(error), true),
+            Err(Elapsed) if self.closed.load(Relaxed) => (self.unavailable(), false),
+            Err(Elapsed) => {
+                let deadline = self.deadlines.deadline();
+                (
+                    error::timeout(deadline),
+                    live.timed_out() >= deadline * HUNG,
+                )
+            }
         };
         if broken {
             self.retire(lane, live, &error);
@@ -217,7 +223,10 @@ impl Lanes {
     /// Takes a reply's size into the usual one. Where all have the same, nothing is written that others read.
     fn weigh(&self, reply: &Value) {
         let usual = self.reply_bytes.load(Relaxed);
-        let now = (usual * (INERTIA - 1) + reply::size(reply)).div_ceil(INERTIA);
+        let now = usual
+            .saturating_mul(INERTIA - 1)
+            .saturating_add(reply::size(reply))
+            .div_ceil(INERTIA);
         if now != usual {
             self.reply_bytes.store(now, Relaxed);
         }
@@ -225,6 +234,7 @@ impl Lanes {
 
     fn retire(&self, lane: &Lane, live: &Arc<Live>, error: &Error) {
         if lane.retire(live) {
+            self.retired.fetch_add(1, Relaxed);
             *self.last_error() = Some(error.clone());
             self.down.notify_one();
         }

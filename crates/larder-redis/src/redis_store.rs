@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use larder_store::{
-    Error, ErrorKind, Key, Page, Reply, Result, Store, Subscription, Timestamp, Update,
+    Cursor, Error, ErrorKind, Key, Page, Reply, Result, Store, Subscription, Timestamp, Update,
 };
 use redis::{Pipeline, Value};
 use tokio::task::AbortHandle;
@@ -267,9 +267,23 @@ impl Store for RedisStore {
     }
 
     /// A page is one SCAN, which looks at some 500 keys of the database, whatever they start with.
-    async fn scan(&self, prefix: &[u8], cursor: Option<u64>) -> Result<Page> {
-        let scan = command::scan(prefix, cursor.unwrap_or_default());
-        reply::page(self.inner.lanes.command(&scan).await?)
+    async fn scan(&self, prefix: &[u8], cursor: Option<Cursor>) -> Result<Page> {
+        let retired = &self.inner.lanes.retired;
+        let epoch = cursor.map_or_else(|| retired.load(Relaxed), |cursor| cursor.epoch);
+        let place = cursor.map_or(0, |cursor| cursor.place);
+        let reply = self
+            .inner
+            .lanes
+            .command(&command::scan(prefix, place))
+            .await?;
+        // A cursor is one of this server process; a connection that was lost may lead to another one by now.
+        if retired.load(Relaxed) != epoch {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "a connection was lost during the scan, which has to start anew",
+            ));
+        }
+        reply::page(reply, epoch)
     }
 
     async fn update(&self, key: &Key, update: &Update) -> Result<Reply> {

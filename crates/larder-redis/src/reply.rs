@@ -1,7 +1,7 @@
 //! Redis' replies as the store's.
 
 use bytes::Bytes;
-use larder_store::{Error, ErrorKind, Key, Page, Reply, Result};
+use larder_store::{Cursor, Error, ErrorKind, Key, Page, Reply, Result};
 use redis::Value;
 
 use crate::{clock::Clock, error};
@@ -26,7 +26,7 @@ pub(crate) fn records(value: Value, count: usize) -> Result<Vec<Option<Bytes>>> 
 }
 
 /// A page of keys. One that is too long for a key of ours isn't one.
-pub(crate) fn page(value: Value) -> Result<Page> {
+pub(crate) fn page(value: Value, epoch: u64) -> Result<Page> {
     let parts = match value {
         Value::Array(parts) => <[Value; 2]>::try_from(parts),
         Value::ServerError(error) => return Err(error::server(error)),
@@ -35,16 +35,17 @@ pub(crate) fn page(value: Value) -> Result<Page> {
     let Ok([Value::BulkString(cursor), Value::Array(keys)]) = parts else {
         return Err(unexpected());
     };
-    let cursor = std::str::from_utf8(&cursor)
+    let place = std::str::from_utf8(&cursor)
         .ok()
-        .and_then(|cursor| cursor.parse().ok());
+        .and_then(|place| place.parse().ok())
+        .ok_or_else(unexpected)?;
     let key = |key| match key {
         Value::BulkString(bytes) => Key::from_raw(&bytes).ok(),
         _ => None,
     };
     Ok(Page {
         keys: keys.into_iter().filter_map(key).collect(),
-        next: Some(cursor.ok_or_else(unexpected)?).filter(|cursor| *cursor != 0),
+        next: Some(Cursor { place, epoch }).filter(|cursor| cursor.place != 0),
     })
 }
 

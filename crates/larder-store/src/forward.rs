@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Key, Page, Reply, Result, Store, Subscription, Timestamp, Update};
+use crate::{Cursor, Key, Page, Reply, Result, Store, Subscription, Timestamp, Update};
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -34,7 +34,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).delete(keys).await
     }
 
-    async fn scan(&self, prefix: &[u8], cursor: Option<u64>) -> Result<Page> {
+    async fn scan(&self, prefix: &[u8], cursor: Option<Cursor>) -> Result<Page> {
         (**self).scan(prefix, cursor).await
     }
 

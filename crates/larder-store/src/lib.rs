@@ -17,7 +17,7 @@ pub use error::{BoxError, Error, ErrorKind, Result};
 pub use ext::{Step, StoreExt};
 pub use key::Key;
 pub use namespace::Namespace;
-pub use page::Page;
+pub use page::{Cursor, Page};
 pub use store::Store;
 pub use subscription::{Event, Subscription};
 pub use timestamp::Timestamp;

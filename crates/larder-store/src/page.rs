@@ -8,5 +8,14 @@ pub struct Page {
     /// The keys, in no order; a page may have none.
     pub keys: Vec<Key>,
     /// Where to go on; `None` after the last page.
-    pub next: Option<u64>,
+    pub next: Option<Cursor>,
+}
+
+/// Where a scan goes on. What it means is the store's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The place in the scan.
+    pub place: u64,
+    /// For which state of the store that place is one.
+    pub epoch: u64,
 }

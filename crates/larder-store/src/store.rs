@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Key, Page, Reply, Result, Subscription, Timestamp, Update};
+use crate::{Cursor, Key, Page, Reply, Result, Subscription, Timestamp, Update};
 
 /// A place that keeps bytes under keys, each for its time to live, and changes one record atomically.
 ///
@@ -56,7 +56,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The keys of records that start with `prefix`, a page at a time: the first one for the cursor `None`, and each
     /// next one for the cursor that came with the last, until none comes. Keys may come twice. A record that is there
     /// from the first call to the last is on one of the pages; one that comes or goes meanwhile may be.
-    async fn scan(&self, prefix: &[u8], cursor: Option<u64>) -> Result<Page>;
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) also if the store can't promise that any more, since the server may
+    /// be another one than for the first page: start anew.
+    async fn scan(&self, prefix: &[u8], cursor: Option<Cursor>) -> Result<Page>;
 
     /// Runs one atomic step over one record. One round trip.
     ///

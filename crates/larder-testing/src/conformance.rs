@@ -7,6 +7,8 @@
 //! # fn main() {}
 //! ```
 
+#[cfg(feature = "cache")]
+pub mod cache;
 mod probe;
 pub mod store;
 
@@ -63,6 +65,48 @@ macro_rules! store_conformance {
             use $crate::conformance::IntoSubject as _;
             let (store, _alive) = $make.await.into_subject();
             $crate::conformance::store::$behaviour(&*store).await;
+        }
+    };
+}
+
+/// Makes one `#[tokio::test]` out of each behaviour of [`cache`]. Its arguments: optionally those of `tokio::test`; a
+/// closure whose future gives a fresh store, as for [`store_conformance!`](crate::store_conformance); and a closure that
+/// makes the cache from an `Arc<dyn Store>` and a [`Database`](crate::Database): its name `row`, a TTL of 60 s without
+/// jitter, a grace of 60 s, a load timeout of 1 s.
+#[cfg(feature = "cache")]
+#[macro_export]
+macro_rules! cache_conformance {
+    ($($argument:ident = $value:literal,)* || $store:expr, $make:expr) => {
+        $crate::cache_conformance! {
+            @each [$($argument = $value)*] [|| $store] [$make]
+            a_miss_loads_and_a_hit_does_not
+            a_missing_row_is_none
+            a_batch_comes_in_order
+            a_batch_loads_what_is_missing_at_once
+            an_invalidated_key_is_loaded_again
+            everything_can_be_invalidated
+            an_older_load_is_never_stored
+            a_read_after_an_invalidation_joins_no_older_load
+            a_batch_after_an_invalidation_joins_no_older_load
+            a_loader_error_reaches_the_caller
+            a_panic_reaches_the_caller_and_frees_the_key
+            a_stale_entry_is_served_if_the_loader_fails
+            the_loader_answers_while_the_store_is_down
+            no_fault_of_the_store_leaves_a_stale_value
+            a_dropped_read_leaves_nothing_behind
+            a_dropped_batch_leaves_nothing_behind
+            what_happens_is_counted
+        }
+    };
+    (@each $arguments:tt $store:tt $make:tt $($behaviour:ident)*) => {
+        $($crate::cache_conformance!(@one $arguments $store $make $behaviour);)*
+    };
+    (@one [$($argument:ident = $value:literal)*] [|| $store:expr] [$make:expr] $behaviour:ident) => {
+        #[$crate::tokio::test(crate = "larder_testing::tokio", $($argument = $value),*)]
+        async fn $behaviour() {
+            use $crate::conformance::IntoSubject as _;
+            let (store, _alive) = $store.await.into_subject();
+            $crate::conformance::cache::$behaviour(store, $make).await;
         }
     };
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use larder_store::{
-    Error, ErrorKind, Key, Page, Reply, Result, Store, Subscription, Timestamp, Update,
+    Cursor, Error, ErrorKind, Key, Page, Reply, Result, Store, Subscription, Timestamp, Update,
 };
 use tokio::{sync::watch, time::sleep};
 
@@ -268,7 +268,7 @@ impl Store for FaultStore {
         .await
     }
 
-    async fn scan(&self, prefix: &[u8], cursor: Option<u64>) -> Result<Page> {
+    async fn scan(&self, prefix: &[u8], cursor: Option<Cursor>) -> Result<Page> {
         let prefix = prefix.to_vec();
         self.through(Operation::Scan, |store| {
             Box::pin(async move { store.scan(&prefix, cursor).await })

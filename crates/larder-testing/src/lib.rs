@@ -1,12 +1,16 @@
 #![doc = include_str!("../README.md")]
 
 pub mod conformance;
+#[cfg(feature = "cache")]
+mod database;
 mod fault;
 mod proxy;
 mod redis_server;
 pub mod twins;
 mod watch;
 
+#[cfg(feature = "cache")]
+pub use database::Database;
 pub use fault::{Fault, FaultStore, Gate, Operation};
 pub use proxy::Proxy;
 pub use redis_server::{RedisServer, RedisServerBuilder};

@@ -36,6 +36,10 @@ const RULES: &[Rule] = &[
         package: "larder-cache-aside",
         excludes: &[REDIS, STORES],
     },
+    Rule {
+        package: "larder-coalesce",
+        excludes: &[REDIS, STORES],
+    },
 ];
 
 /// Looks at all features at once, so that no optional dependency breaks a rule either.

@@ -53,9 +53,7 @@ impl<K, V> Keyspace<K, V> {
         loop {
             let page = core.store.scan(core.namespace.prefix(), cursor).await;
             let page = page.map_err(|error| core.store_failed(error))?;
-            if let Err(error) = core.drop_records(page.keys).await {
-                outcome = Err(error);
-            }
+            outcome = worse(outcome, core.drop_records(page.keys).await);
             cursor = page.next;
             if cursor.is_none() {
                 return outcome;
@@ -102,7 +100,7 @@ impl Core {
         };
         let mut outcome = Ok(());
         for (key, error) in failures {
-            outcome = Err(self.put_off(key, error));
+            outcome = worse(outcome, Err(self.put_off(key, error)));
         }
         outcome
     }
@@ -119,5 +117,14 @@ impl Core {
             "the store can't be told to drop the entry; it is tried again in the background",
         )
         .with_source(error)
+    }
+}
+
+/// Of two outcomes the one that asks more of the caller: an invalidation that is put off takes care of itself.
+fn worse(one: Result<()>, other: Result<()>) -> Result<()> {
+    match (&one, &other) {
+        (Err(error), _) if error.kind() != ErrorKind::Deferred => one,
+        (_, Err(_)) => other,
+        _ => one,
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use larder_store::{Key, Result as StoreResult, Step, StoreExt, Update};
 
-use super::{Keyspace, Lookup, Vacancy};
+use super::{Busy, Keyspace, Lookup, Vacancy};
 use crate::{
     Loaded, Result,
     outbox::Outbox,
@@ -81,10 +81,10 @@ impl<K, V: 'static> Keyspace<K, V> {
     /// # Cancellation
     /// A dropped request is seen through in the background and its lease given back.
     pub async fn lease(&self, vacancy: Vacancy) -> Result<Leased<V>> {
+        let address = vacancy.0.address.clone();
         let mut leased = self.lease_many(vec![vacancy]).await?;
-        leased
-            .pop()
-            .unwrap_or_else(|| Ok(Leased::Refused(Lookup::Busy)))
+        let lost = || Ok(Leased::Refused(Lookup::Busy(Busy::new(&address, None))));
+        leased.pop().unwrap_or_else(lost)
     }
 
     /// Asks for the leases on several keys, in their order. One round trip.
@@ -161,7 +161,7 @@ impl<K, V: 'static> Keyspace<K, V> {
     /// counts as busy, so that nobody asks twice.
     fn found_instead(&self, address: &Key, record: &Bytes) -> Lookup<V> {
         match self.read(address, Some(record)) {
-            Lookup::Miss(_) => Lookup::Busy,
+            Lookup::Miss(_) => Lookup::Busy(Busy::new(address, None)),
             found => found,
         }
     }
@@ -239,6 +239,12 @@ impl<V: 'static> Lease<V> {
             token,
             given_back,
         }
+    }
+
+    /// What other callers see of it.
+    #[must_use]
+    pub const fn token(&self) -> Token {
+        self.token
     }
 
     /// Stores the value that was loaded under this lease. One round trip.

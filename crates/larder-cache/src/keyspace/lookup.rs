@@ -19,7 +19,7 @@ pub enum Lookup<V> {
     /// Nothing of use: ask for a lease, load, fill.
     Miss(Vacancy),
     /// Someone loads or writes: load and don't store.
-    Busy,
+    Busy(Busy),
     /// The store failed or holds something foreign: load and leave the store alone.
     Failed(Error),
 }
@@ -29,7 +29,7 @@ impl<V> fmt::Debug for Lookup<V> {
         match self {
             Self::Hit(entry) => f.debug_tuple("Hit").field(entry).finish(),
             Self::Miss(vacancy) => f.debug_tuple("Miss").field(vacancy).finish(),
-            Self::Busy => f.write_str("Busy"),
+            Self::Busy(busy) => f.debug_tuple("Busy").field(busy).finish(),
             Self::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
         }
     }
@@ -58,6 +58,12 @@ impl<V> Entry<V> {
     #[must_use]
     pub const fn ttl_left(&self) -> Duration {
         Duration::from_micros(self.soft_ttl_us.saturating_sub(self.age_us))
+    }
+
+    /// The token it was stored under: two entries with the same one are the same entry.
+    #[must_use]
+    pub const fn stamp(&self) -> Token {
+        self.stamp
     }
 
     /// How long it took to load.
@@ -96,6 +102,26 @@ impl<V> fmt::Debug for Entry<V> {
 /// A key that the store can't answer for without waiting; from [`Keyspace::lookup_ready`].
 #[derive(Debug)]
 pub struct NotReady(Key);
+
+/// A key that someone loads or writes.
+#[derive(Debug)]
+pub struct Busy(Box<(Key, Option<Token>)>);
+
+impl Busy {
+    pub(super) fn new(address: &Key, lease: Option<Token>) -> Self {
+        Self(Box::new((address.clone(), lease)))
+    }
+
+    /// The lease of whoever loads it; `None` if someone writes.
+    #[must_use]
+    pub fn lease(&self) -> Option<Token> {
+        self.0.1
+    }
+
+    pub(super) fn address(&self) -> &Key {
+        &self.0.0
+    }
+}
 
 /// A key that was seen without a usable entry: what a lease is asked for with.
 pub struct Vacancy(pub(super) Box<Vacant>);
@@ -152,6 +178,14 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         Ok(found)
     }
 
+    /// Looks at a key once more on behalf of the same read: as [`lookup`](Self::lookup), and not counted again.
+    pub async fn lookup_again(&self, key: &K) -> Lookup<V> {
+        match self.address(key) {
+            Ok(address) => self.found(&address, self.core.store.get(&address).await),
+            Err(error) => Lookup::Failed(self.core.store_failed(error)),
+        }
+    }
+
     /// Asks the store. One round trip, a plain GET.
     pub async fn lookup_waiting(&self, NotReady(address): NotReady) -> Lookup<V> {
         let found = self.found(&address, self.core.store.get(&address).await);
@@ -202,7 +236,8 @@ impl<K, V: 'static> Keyspace<K, V> {
             return vacant(address, None, None);
         };
         match Frame::parse(record) {
-            Frame::Lease(_) | Frame::Holds(_) => Lookup::Busy,
+            Frame::Lease(lease) => Lookup::Busy(Busy::new(address, Some(lease.token))),
+            Frame::Holds(_) => Lookup::Busy(Busy::new(address, None)),
             Frame::Value(value) => match self.open(&value) {
                 Ok(entry) => Lookup::Hit(entry),
                 Err(error) => vacant(address, Some(record.clone()), Some(error)),

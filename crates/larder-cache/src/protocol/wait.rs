@@ -1,6 +1,6 @@
 //! wait: tell me when the lease goes.
 
-use larder_store::{Input, NewTtl, Outcome, Reply, Script, Update, Write};
+use larder_store::{Input, NewTtl, Outcome, Reply, Result, Script, Step, Update, Write};
 
 use super::{FRAME_LUA, frame};
 use crate::frame::{Frame, LeaseFrame};
@@ -10,8 +10,19 @@ pub(super) static SCRIPT: Script =
 
 /// Asks whoever ends the lease to notify. Subscribe first, or the message may come too early to be heard.
 /// Replies 1 if there is a lease, otherwise the record that is there, or nil.
-pub(crate) fn wait() -> Update {
-    Update::new(&SCRIPT)
+#[derive(Debug)]
+pub(crate) struct Wait;
+
+impl Step for Wait {
+    type Reply = Reply;
+
+    fn update(&self) -> Update {
+        Update::new(&SCRIPT)
+    }
+
+    fn reply(&self, reply: Reply) -> Result<Reply> {
+        Ok(reply)
+    }
 }
 
 fn apply(input: Input<'_>) -> Outcome {

@@ -1,0 +1,223 @@
+//! Work under way in this process, and who waits for it.
+
+mod flight;
+mod handover;
+mod leader;
+
+pub(crate) use flight::{Flight, Follower, Lost};
+pub(crate) use handover::{Handover, Task};
+pub(crate) use leader::Leader;
+
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    fmt,
+    hash::{BuildHasher, Hash},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::Duration,
+};
+
+use flight::Joined;
+
+const SHARDS: usize = 16;
+
+type Shard<I, T> = Mutex<HashMap<I, Arc<Flight<T>>>>;
+
+/// The flights under way, each by its name. A flight is one piece of work: whoever enters first leads it, the others
+/// follow and get its outcome.
+pub(crate) struct Flights<I, T> {
+    shards: Box<[Shard<I, T>]>,
+    hasher: RandomState,
+    under_way: AtomicUsize,
+    /// Counts the beginnings of work that is named alone.
+    clock: AtomicU64,
+    limits: Limits,
+}
+
+/// What flights are held to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Flights at once.
+    pub(crate) flights: usize,
+    /// Followers of one flight.
+    pub(crate) followers: u32,
+    /// How long followers wait for a leader before they disown it.
+    pub(crate) patience: Duration,
+}
+
+impl Limits {
+    pub(crate) const DEFAULT: Self = Self {
+        flights: 10_000,
+        followers: 10_000,
+        patience: Duration::from_secs(30),
+    };
+}
+
+/// How a caller came in.
+pub(crate) enum Entered<I: Hash + Eq, T> {
+    /// As the first: do the work.
+    Lead(Leader<I, T>),
+    /// Someone is at it.
+    Follow(Follower<T>),
+    /// Too many are under way, or follow already.
+    Full,
+}
+
+impl<I: Hash + Eq, T> Flights<I, T> {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            hasher: RandomState::new(),
+            under_way: AtomicUsize::new(0),
+            clock: AtomicU64::new(0),
+            limits,
+        }
+    }
+
+    /// How many are under way.
+    pub(crate) fn under_way(&self) -> usize {
+        self.under_way.load(Relaxed)
+    }
+
+    /// What time it is, for [`join_begun_after`](Self::join_begun_after).
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.load(SeqCst)
+    }
+
+    /// How many names are taken, for tests of leaks.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> usize {
+        let names =
+            |shard: &Shard<I, T>| shard.lock().unwrap_or_else(PoisonError::into_inner).len();
+        self.shards.iter().map(names).sum()
+    }
+
+    fn shard(&self, id: &I) -> MutexGuard<'_, HashMap<I, Arc<Flight<T>>>> {
+        let at = self.hasher.hash_one(id) as usize % SHARDS;
+        self.shards[at]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the name for this flight, whoever had it.
+    fn register(&self, id: I, flight: &Arc<Flight<T>>) {
+        self.shard(&id).insert(id, Arc::clone(flight));
+    }
+
+    /// Gives the name up, if it is this flight's.
+    fn unregister(&self, id: &I, flight: &Arc<Flight<T>>) {
+        let mut shard = self.shard(id);
+        if shard
+            .get(id)
+            .is_some_and(|there| Arc::ptr_eq(there, flight))
+        {
+            shard.remove(id);
+        }
+    }
+}
+
+impl<I: Hash + Eq + Clone, T: Send + Sync + 'static> Flights<I, T> {
+    /// Joins the flight of this name, or leads a new one.
+    pub(crate) fn enter(self: &Arc<Self>, id: &I) -> Entered<I, T> {
+        let mut shard = self.shard(id);
+        if let Some(flight) = shard.get(id) {
+            match flight.join(self.limits.followers) {
+                Joined::Yes { first } => {
+                    let follower = Follower::new(Arc::clone(flight));
+                    drop(shard);
+                    if first {
+                        follower.watch(self.limits.patience);
+                    }
+                    return Entered::Follow(follower);
+                }
+                Joined::Full => return Entered::Full,
+                Joined::Over => {}
+            }
+        }
+        if self.under_way.fetch_add(1, Relaxed) >= self.limits.flights {
+            self.under_way.fetch_sub(1, Relaxed);
+            return Entered::Full;
+        }
+        let flight = Arc::new(Flight::new());
+        shard.insert(id.clone(), Arc::clone(&flight));
+        drop(shard);
+        Entered::Lead(Leader::new(Arc::clone(self), id.clone(), flight))
+    }
+
+    /// Joins the flight of this name, if its work began after that time.
+    pub(crate) fn join_begun_after(&self, id: &I, time: u64) -> Option<Follower<T>> {
+        let shard = self.shard(id);
+        let flight = shard.get(id).filter(|flight| flight.began() > time)?;
+        let Joined::Yes { first } = flight.join(self.limits.followers) else {
+            return None;
+        };
+        let follower = Follower::new(Arc::clone(flight));
+        drop(shard);
+        if first {
+            follower.watch(self.limits.patience);
+        }
+        Some(follower)
+    }
+
+    /// The flight of this name, to wait for its end; otherwise the name is this flight's from now on.
+    fn join_or_register(&self, id: &I, flight: &Arc<Flight<T>>) -> Option<Follower<T>> {
+        let mut shard = self.shard(id);
+        if let Some(other) = shard.get(id)
+            && let Joined::Yes { first } = other.join(u32::MAX >> 1)
+        {
+            let follower = Follower::new(Arc::clone(other));
+            drop(shard);
+            if first {
+                follower.watch(self.limits.patience);
+            }
+            return Some(follower);
+        }
+        shard.insert(id.clone(), Arc::clone(flight));
+        None
+    }
+}
+
+impl<I, T> fmt::Debug for Flights<I, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights")
+            .field("under_way", &self.under_way)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million keys, one after the other and a thousand at once: nothing stays.
+    #[tokio::test]
+    async fn names_are_given_back() {
+        let flights = Arc::new(Flights::<u64, u64>::new(Limits::DEFAULT));
+        for batch in 0..1_000 {
+            let leaders: Vec<_> = (0..1_000)
+                .map(|number| flights.enter(&(batch * 1_000 + number)))
+                .collect();
+            assert_eq!(flights.names(), 1_000);
+            for (number, leader) in leaders.into_iter().enumerate() {
+                match leader {
+                    Entered::Lead(leader) if number % 2 == 0 => leader.land(1),
+                    Entered::Lead(leader) => drop(leader),
+                    Entered::Follow(_) | Entered::Full => panic!("keys differ"),
+                }
+            }
+            assert_eq!((flights.names(), flights.under_way()), (0, 0));
+        }
+        let room: usize = flights
+            .shards
+            .iter()
+            .map(|shard| shard.lock().expect("a lock").capacity())
+            .sum();
+        assert!(room <= 4_000, "room for {room} names is kept");
+    }
+}

@@ -1,0 +1,128 @@
+//! What the leader of a flight does, by what it saw.
+
+use std::time::Duration;
+
+use larder_cache::{
+    Busy, CacheKey, Entry, Error, Fetched, Filled, Leased, Loaded, Lookup, Result, Vacancy,
+};
+use tokio::{task::yield_now, time::sleep};
+
+use crate::{
+    Coalesce,
+    coalesce::{Id, Landing, Lead},
+};
+
+/// How long to let others join before a load without the store. A store that fails at once would otherwise give each
+/// of many callers, who start together, a load of its own.
+const GATHER: Duration = Duration::from_millis(2);
+
+impl<K, V> Coalesce<K, V>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(crate) async fn fly(&self, key: &K, found: Lookup<V>, leader: &mut Lead<V>) -> Landing<V> {
+        match found {
+            Lookup::Hit(entry) => Landing::Loaded(self.reload(key, entry).await),
+            Lookup::Miss(vacancy) => self.load_under_lease(key, vacancy, leader).await,
+            Lookup::Busy(busy) if busy.lease().is_some() => self.wait(busy).await,
+            Lookup::Busy(_) => self.load_apart(key, None, leader).await,
+            Lookup::Failed(error) => {
+                sleep(GATHER).await;
+                self.load_apart(key, Some(error), leader).await
+            }
+        }
+    }
+
+    async fn load_under_lease(
+        &self,
+        key: &K,
+        vacancy: Vacancy,
+        leader: &mut Lead<V>,
+    ) -> Landing<V> {
+        // Those who missed together join before the lease is asked for, and can be answered from what is found there.
+        yield_now().await;
+        leader.seal();
+        let seen = vacancy.error().cloned();
+        let lease = match self.inner.keyspace.lease(vacancy).await {
+            Ok(Leased::Granted(lease)) => lease,
+            Ok(Leased::Refused(Lookup::Hit(entry))) if !entry.is_stale() => {
+                return Landing::Found(entry.into());
+            }
+            Ok(Leased::Refused(Lookup::Busy(busy))) if busy.lease().is_none() => {
+                return self.load_apart(key, seen, leader).await;
+            }
+            Ok(Leased::Refused(Lookup::Failed(error))) | Err(error) => {
+                return self.load_apart(key, Some(error), leader).await;
+            }
+            Ok(Leased::Refused(_)) => return Landing::Again,
+        };
+        leader.rename(Id::Lease(lease.token()));
+        let loaded = match self.inner.origin.load(&self.inner.keyspace, key).await {
+            Ok(loaded) => loaded,
+            Err(error) => return Landing::Loaded(Err(error)),
+        };
+        let filled = lease.fill(&loaded).await;
+        Landing::Loaded(Ok(fetched(loaded, filled, seen)))
+    }
+
+    /// Waits for a load in another process.
+    async fn wait(&self, busy: Busy) -> Landing<V> {
+        let patience = self.inner.wait_timeout;
+        match self.inner.keyspace.wait(busy, patience).await {
+            // Every follower saw the lease, so what came after it is young enough for all of them.
+            Lookup::Hit(entry) if !entry.is_stale() => {
+                self.inner.keyspace.count_coalesced();
+                let mut fetched = Fetched::from(entry);
+                fetched.source = larder_cache::Source::Coalesced;
+                Landing::Loaded(Ok(fetched))
+            }
+            _ => Landing::Again,
+        }
+    }
+
+    /// Loads and stores nothing: one load at a time for this key, for all who came before it started.
+    async fn load_apart(&self, key: &K, why: Option<Error>, leader: &mut Lead<V>) -> Landing<V> {
+        if let Ok(address) = self.inner.keyspace.address(key) {
+            leader.rename_alone(Id::Apart(address)).await;
+            leader.begin();
+        }
+        Landing::Loaded(self.load_alone(key, why).await)
+    }
+
+    /// Loads a stale entry again. If that fails, the stale one is served.
+    async fn reload(&self, key: &K, entry: Entry<V>) -> Result<Fetched<V>> {
+        let keyspace = &self.inner.keyspace;
+        let (claim, why) = match keyspace.claim(key, &entry).await {
+            Ok(claim) => (claim, None),
+            Err(error) => (None, Some(error)),
+        };
+        let loaded = match self.inner.origin.load(keyspace, key).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                keyspace.count_stale_served();
+                return Ok(Fetched::stale(entry, Some(error)));
+            }
+        };
+        Ok(match claim {
+            Some(claim) => {
+                let refreshed = claim.refresh(&loaded).await;
+                fetched(loaded, refreshed, why)
+            }
+            None => Fetched::loaded(loaded, why),
+        })
+    }
+}
+
+/// A loaded value, with why it could not be stored if it couldn't.
+pub(crate) fn fetched<V>(
+    loaded: Loaded<V>,
+    filled: Result<Filled>,
+    seen: Option<Error>,
+) -> Fetched<V> {
+    match filled {
+        Ok(Filled::Stored(ttl)) => Fetched::stored(loaded, ttl, seen),
+        Ok(_) => Fetched::loaded(loaded, seen),
+        Err(error) => Fetched::loaded(loaded, Some(error)),
+    }
+}
