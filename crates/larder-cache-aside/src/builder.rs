@@ -15,7 +15,7 @@ pub struct CacheAsideBuilder<K, V> {
     soft_timeout: Option<Duration>,
 }
 
-larder_cache::keyspace_settings!(CacheAsideBuilder);
+larder_cache::keyspace_settings!(CacheAsideBuilder, keyspace);
 
 impl<K, V: Serialize + DeserializeOwned> CacheAsideBuilder<K, V> {
     pub(crate) fn new(store: impl Into<Arc<dyn Store>>, name: &str) -> Self {

@@ -143,7 +143,7 @@ impl<V: Send + Sync + 'static> Batch<V> {
         let stale = std::mem::take(&mut self.stale);
         let claims = stale
             .iter()
-            .map(|(at, entry)| keyspace.claim(&keys[*at], entry));
+            .map(|(at, entry)| keyspace.claim(&keys[*at], entry.stamp()));
         let claims = join_all(claims).await;
         for ((at, entry), claim) in stale.into_iter().zip(claims) {
             let claim = claim.ok().flatten();

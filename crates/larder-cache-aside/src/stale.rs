@@ -13,7 +13,7 @@ where
     /// Loads a stale entry again. If that fails, or takes longer than the soft timeout, the stale one is
     /// served.
     pub(crate) async fn reload(&self, key: &K, entry: Entry<V>) -> Result<Fetched<V>> {
-        let claim = self.inner.keyspace.claim(key, &entry).await;
+        let claim = self.inner.keyspace.claim(key, entry.stamp()).await;
         let Some(soft_timeout) = self.inner.soft_timeout else {
             let reloaded = match claim {
                 Ok(claim) => self.load_again(key, claim).await,

@@ -110,6 +110,14 @@ impl<K, V> KeyspaceBuilder<K, V> {
         self
     }
 
+    /// A grace no shorter than this, for patterns that need one.
+    #[must_use]
+    pub fn grace_at_least(mut self, grace: Duration) -> Self {
+        let set = &mut self.settings.expiry.grace;
+        *set = grace.max(*set);
+        self
+    }
+
     /// How long a load may take before it fails as [`ErrorKind::LoaderTimeout`]. The default: 10 s.
     #[must_use]
     pub fn load_timeout(mut self, timeout: Duration) -> Self {
@@ -209,13 +217,13 @@ impl<K, V> fmt::Debug for KeyspaceBuilder<K, V> {
     }
 }
 
-/// Gives a pattern's builder the settings of the keyspace in its field `keyspace`.
+/// Gives a pattern's builder the settings of the builder in one of its fields.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! keyspace_settings {
-    ($builder:ident) => {
+    ($builder:ident, $field:ident) => {
         impl<K, V> $builder<K, V> {
-            $crate::keyspace_settings! { @each
+            $crate::keyspace_settings! { @each $field,
                 /// The version of the stored type, part of every key. Raise it when the type changes shape: the
                 /// old entries are never read again and expire. The default: 1.
                 version(version: u32);
@@ -248,14 +256,14 @@ macro_rules! keyspace_settings {
             }
         }
 
-        $crate::keyspace_compression!($builder);
+        $crate::keyspace_compression!($builder, $field);
     };
-    (@each $($(#[$doc:meta])* $name:ident($value:ident: $type:ty);)*) => {
+    (@each $field:ident, $($(#[$doc:meta])* $name:ident($value:ident: $type:ty);)*) => {
         $(
             $(#[$doc])*
             #[must_use]
             pub fn $name(mut self, $value: $type) -> Self {
-                self.keyspace = self.keyspace.$name($value);
+                self.$field = self.$field.$name($value);
                 self
             }
         )*
@@ -267,9 +275,9 @@ macro_rules! keyspace_settings {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! keyspace_compression {
-    ($builder:ident) => {
+    ($builder:ident, $field:ident) => {
         impl<K, V> $builder<K, V> {
-            $crate::keyspace_settings! { @each
+            $crate::keyspace_settings! { @each $field,
                 /// Compresses encoded values from this size on with zstd, where that makes them smaller. The
                 /// default: none.
                 compress_over(bytes: usize);
@@ -283,5 +291,5 @@ macro_rules! keyspace_compression {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! keyspace_compression {
-    ($builder:ident) => {};
+    ($builder:ident, $field:ident) => {};
 }

@@ -134,6 +134,11 @@ impl<K, V> Keyspace<K, V> {
         self.core.counters.stale_served.increment();
     }
 
+    /// Counts a load of an entry before it expired, that failed.
+    pub fn count_refresh_error(&self) {
+        self.core.counters.refresh_errors.increment();
+    }
+
     /// Counts an answer that came from another caller's load.
     pub fn count_coalesced(&self) {
         self.core.counters.coalesced.increment();

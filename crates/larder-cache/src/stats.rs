@@ -49,6 +49,8 @@ counters! {
     coalesced,
     /// Entries loaded again before they expired.
     refreshed,
+    /// Loads of entries before they expired, that failed.
+    refresh_errors,
     /// Reads answered by an entry past its TTL, within its grace.
     stale_served,
     /// Loads not stored, since the lease or claim was gone by then.

@@ -20,7 +20,7 @@ pub struct CoalesceBuilder<K, V> {
     overload: Overload,
 }
 
-larder_cache::keyspace_settings!(CoalesceBuilder);
+larder_cache::keyspace_settings!(CoalesceBuilder, keyspace);
 
 impl<K, V: Serialize + DeserializeOwned> CoalesceBuilder<K, V> {
     pub(crate) fn new(store: impl Into<Arc<dyn Store>>, name: &str) -> Self {
@@ -44,6 +44,13 @@ impl<K, V> CoalesceBuilder<K, V> {
             wait_timeout: None,
             overload: Overload::Bypass,
         }
+    }
+
+    /// A grace no shorter than this, for patterns that need one.
+    #[must_use]
+    pub fn grace_at_least(mut self, grace: Duration) -> Self {
+        self.keyspace = self.keyspace.grace_at_least(grace);
+        self
     }
 
     /// How long to wait for another caller's load, in this process or another; after that the load is done without the

@@ -48,6 +48,10 @@ pub(crate) enum Id {
     Apart(Key),
 }
 
+/// When a read started; from [`Coalesce::started`].
+#[derive(Debug, Clone, Copy)]
+pub struct Started(pub(crate) u64);
+
 /// What comes of a flight.
 #[derive(Debug, Clone)]
 pub(crate) enum Landing<V> {
@@ -104,6 +108,25 @@ impl<K, V> Coalesce<K, V> {
         self.inner.keyspace.stats()
     }
 
+    /// The keyspace under it, for patterns that build on this one.
+    #[must_use]
+    pub fn keyspace(&self) -> &Keyspace<K, V> {
+        &self.inner.keyspace
+    }
+
+    /// The origin, for patterns that build on this one.
+    #[must_use]
+    pub fn origin(&self) -> &Origin<K, V> {
+        &self.inner.origin
+    }
+
+    /// The moment a read starts, for patterns that look by themselves and then [`resolve`](Self::resolve) what they
+    /// found.
+    #[must_use]
+    pub fn started(&self) -> Started {
+        Started(self.inner.flights.now())
+    }
+
     /// How many keys are being loaded or waited for.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -149,7 +172,7 @@ where
     /// May be dropped at any await. A load that others wait for goes on in the background; another one is dropped and
     /// its lease given back.
     pub async fn get(&self, key: &K) -> Result<Option<V>> {
-        let started = self.inner.flights.now();
+        let started = self.started();
         // As `fetch`, without the detour over what it tells besides.
         let found = match self.inner.keyspace.lookup_ready(key) {
             Ok(Lookup::Hit(entry)) if !entry.is_stale() => return Ok(entry.value),
@@ -167,19 +190,21 @@ where
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn fetch(&self, key: &K) -> Result<Fetched<V>> {
-        let started = self.inner.flights.now();
+        let started = self.started();
         match self.inner.keyspace.lookup(key).await {
             Lookup::Hit(entry) if !entry.is_stale() => Ok(entry.into()),
             found => Box::pin(self.resolve(key, started, found)).await,
         }
     }
 
-    /// Answers from what was found, alone or together with others. Boxed by its callers, so that the future of a
-    /// hit stays small.
-    pub(crate) async fn resolve(
+    /// Answers from what was found, alone or together with others. Box it where hits pass by, since it is large.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn resolve(
         &self,
         key: &K,
-        started: u64,
+        Started(started): Started,
         mut found: Lookup<V>,
     ) -> Result<Fetched<V>> {
         let end = Instant::now() + self.inner.wait_timeout;

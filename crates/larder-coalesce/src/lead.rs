@@ -93,7 +93,7 @@ where
     /// Loads a stale entry again. If that fails, the stale one is served.
     async fn reload(&self, key: &K, entry: Entry<V>) -> Result<Fetched<V>> {
         let keyspace = &self.inner.keyspace;
-        let (claim, why) = match keyspace.claim(key, &entry).await {
+        let (claim, why) = match keyspace.claim(key, entry.stamp()).await {
             Ok(claim) => (claim, None),
             Err(error) => (None, Some(error)),
         };

@@ -18,7 +18,7 @@ mod single_flight;
 #[cfg(feature = "store")]
 pub use builder::CoalesceBuilder;
 #[cfg(feature = "store")]
-pub use coalesce::Coalesce;
+pub use coalesce::{Coalesce, Started};
 pub use single_flight::{FlightError, Overload, SingleFlight, SingleFlightBuilder};
 
 #[cfg(feature = "json")]

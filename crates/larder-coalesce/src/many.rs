@@ -5,7 +5,7 @@ use larder_cache::{CacheKey, Error, Fetched, Lease, Leased, Loaded, Lookup, Resu
 
 use crate::{
     Coalesce,
-    coalesce::{Id, Landing, Lead},
+    coalesce::{Id, Landing, Lead, Started},
     flights::{Entered, Follower, Handover},
     lead::fetched,
 };
@@ -43,8 +43,21 @@ where
     /// # Cancellation
     /// May be dropped at any await: if others wait for one of its keys, the batch goes on in the background.
     pub async fn get_many(&self, keys: &[K]) -> Result<Vec<Option<V>>> {
-        let started = self.inner.flights.now();
+        let started = self.started();
         let found = self.inner.keyspace.lookup_many(keys).await;
+        self.resolve_many(keys, started, found).await
+    }
+
+    /// Answers a batch from what was found.
+    ///
+    /// # Errors
+    /// As [`get_many`](Self::get_many).
+    pub async fn resolve_many(
+        &self,
+        keys: &[K],
+        started: Started,
+        found: Vec<Lookup<V>>,
+    ) -> Result<Vec<Option<V>>> {
         let mut values: Vec<Option<V>> = keys.iter().map(|_| None).collect();
         let mut led = Vec::new();
         let mut others = Vec::new();
@@ -89,7 +102,7 @@ where
     async fn answer_all(
         &self,
         keys: &[K],
-        started: u64,
+        started: Started,
         led: Vec<Led<K, V>>,
         others: Vec<(usize, Other<V>)>,
     ) -> Vec<(usize, Result<Fetched<V>>)> {
@@ -110,7 +123,7 @@ where
     async fn answer_other(
         &self,
         key: &K,
-        started: u64,
+        started: Started,
         other: Other<V>,
     ) -> Option<Result<Fetched<V>>> {
         match other {
@@ -120,7 +133,7 @@ where
         }
     }
 
-    async fn again(&self, key: &K, started: u64) -> Result<Fetched<V>> {
+    async fn again(&self, key: &K, started: Started) -> Result<Fetched<V>> {
         let found = self.inner.keyspace.lookup_again(key).await;
         Box::pin(self.resolve(key, started, found)).await
     }

@@ -40,6 +40,10 @@ const RULES: &[Rule] = &[
         package: "larder-coalesce",
         excludes: &[REDIS, STORES],
     },
+    Rule {
+        package: "larder-refresh-ahead",
+        excludes: &[REDIS, STORES],
+    },
 ];
 
 /// Looks at all features at once, so that no optional dependency breaks a rule either.

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use larder_store::{CacheKey, Key, Step, StoreExt};
 
-use super::{Entry, Filled, Keyspace, lease::GivenBack};
+use super::{Filled, Keyspace, lease::GivenBack};
 use crate::{
     Loaded, Result,
     protocol::{Claim as ClaimStep, Refresh, Unclaim},
@@ -22,24 +22,24 @@ pub struct Claim<V> {
 }
 
 impl<K: CacheKey, V: 'static> Keyspace<K, V> {
-    /// Claims the right to load this key's entry again; `None` if someone else has it, or the entry is another
-    /// one by now. One round trip.
+    /// Claims the right to load this key's entry again, named by its [`stamp`](super::Entry::stamp); `None` if someone
+    /// else has it, or the entry is another one by now. One round trip.
     ///
     /// # Errors
     /// Those of the store.
     ///
     /// # Cancellation
     /// A dropped request is seen through in the background and its claim given back.
-    pub async fn claim(&self, key: &K, entry: &Entry<V>) -> Result<Option<Claim<V>>> {
+    pub async fn claim(&self, key: &K, stamp: Token) -> Result<Option<Claim<V>>> {
         let address = self
             .address(key)
             .map_err(|error| self.core.store_failed(error))?;
         let step = ClaimStep {
-            stamp: entry.stamp,
+            stamp,
             token: Token::fresh().map_err(|error| self.core.store_failed(error))?,
             lifetime: self.core.settings.lease,
         };
-        let (stamp, token) = (step.stamp, step.token);
+        let token = step.token;
         let unclaim = Unclaim { stamp, token }.update();
         let give_back = GivenBack::new(&self.core.outbox, &address, unclaim);
         let (store, at) = (Arc::clone(&self.core.store), address.clone());

@@ -78,6 +78,12 @@ impl<V> Entry<V> {
         self.age_us >= self.soft_ttl_us
     }
 
+    /// How long ago its TTL ended; zero if it is fresh.
+    #[must_use]
+    pub const fn past_ttl(&self) -> Duration {
+        Duration::from_micros(self.age_us.saturating_sub(self.soft_ttl_us))
+    }
+
     /// [`Freshness::Fresh`] or [`Freshness::Stale`]; whether it is due is for a pattern to say.
     #[must_use]
     pub const fn freshness(&self) -> Freshness {

@@ -1,0 +1,234 @@
+//! Which keys are being refreshed here, and which not for a while.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use larder_cache::{Claim, Token};
+use larder_store::Key;
+use tokio::time::Instant;
+
+/// Keys that are remembered after a refresh that came to nothing.
+const MOST_RESTING: usize = 10_000;
+
+/// The refreshes of this process: one for a key at a time, a limited number of them, and a rest after each that failed.
+pub(crate) struct Refreshes<V> {
+    known: Mutex<Known<V>>,
+    limits: Limits,
+}
+
+/// What refreshes are held to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// At once.
+    pub(crate) running: usize,
+    /// The rest after the first failure; it doubles with each further one.
+    pub(crate) backoff: Duration,
+    /// The longest rest.
+    pub(crate) longest_backoff: Duration,
+}
+
+struct Known<V> {
+    keys: HashMap<Key, State<V>>,
+    running: usize,
+}
+
+enum State<V> {
+    Running,
+    /// The refresh of this entry came to nothing, or is made elsewhere.
+    Resting {
+        stamp: Token,
+        failures: u32,
+        until: Instant,
+        /// Kept over the rest, so that no other process tries meanwhile.
+        claim: Option<Claim<V>>,
+    },
+}
+
+impl<V> Refreshes<V> {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            known: Mutex::new(Known {
+                keys: HashMap::new(),
+                running: 0,
+            }),
+            limits,
+        }
+    }
+
+    /// Starts to refresh the entry with this stamp, unless that is under way, at rest, or one too many.
+    pub(crate) fn start(self: &Arc<Self>, key: &Key, stamp: Token) -> Option<Running<V>> {
+        let mut known = self.lock();
+        if known.running >= self.limits.running {
+            return None;
+        }
+        let (mut failures, mut claim) = (0, None);
+        match known.keys.get_mut(key) {
+            Some(State::Running) => return None,
+            Some(State::Resting {
+                stamp: at_rest,
+                failures: failed,
+                until,
+                claim: kept,
+            }) if *at_rest == stamp => {
+                if Instant::now() < *until {
+                    return None;
+                }
+                (failures, claim) = (*failed, kept.take());
+            }
+            _ => {}
+        }
+        known.keys.insert(key.clone(), State::Running);
+        known.running += 1;
+        drop(known);
+        Some(Running {
+            refreshes: Arc::clone(self),
+            key: key.clone(),
+            stamp,
+            failures,
+            claim,
+            next: None,
+        })
+    }
+
+    /// Forgets those at rest: their claims are given back.
+    pub(crate) fn forget_resting(&self) {
+        let mut known = self.lock();
+        let keys = std::mem::take(&mut known.keys);
+        let (running, resting): (HashMap<_, _>, Vec<_>) = split(keys);
+        known.keys = running;
+        drop(known);
+        // A claim that is dropped calls the store's side of the cache, which needs no lock of this one.
+        drop(resting);
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.lock().running
+    }
+
+    /// The end of a refresh: nothing more to know about the key, or how it rests.
+    fn end(&self, key: &Key, next: Option<State<V>>) {
+        let mut known = self.lock();
+        known.running -= 1;
+        let gone = known.keys.remove(key);
+        let mut expired = Vec::new();
+        if let Some(next) = next {
+            if known.keys.len() >= MOST_RESTING {
+                let now = Instant::now();
+                expired.extend(known.keys.extract_if(|_, state| state.is_over(now)));
+            }
+            if known.keys.len() < MOST_RESTING {
+                known.keys.insert(key.clone(), next);
+            }
+        }
+        drop(known);
+        drop((gone, expired));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known<V>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Split<V> = (HashMap<Key, State<V>>, Vec<(Key, State<V>)>);
+
+fn split<V>(keys: HashMap<Key, State<V>>) -> Split<V> {
+    let mut running = HashMap::new();
+    let mut resting = Vec::new();
+    for (key, state) in keys {
+        match state {
+            State::Running => {
+                running.insert(key, state);
+            }
+            State::Resting { .. } => resting.push((key, state)),
+        }
+    }
+    (running, resting)
+}
+
+impl<V> State<V> {
+    fn is_over(&self, now: Instant) -> bool {
+        matches!(self, Self::Resting { until, .. } if *until <= now)
+    }
+}
+
+impl<V> fmt::Debug for Refreshes<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = self.lock();
+        f.debug_struct("Refreshes")
+            .field("running", &known.running)
+            .field("resting", &(known.keys.len() - known.running))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A refresh under way. Dropped without a word, as by a panic, it has failed.
+pub(crate) struct Running<V> {
+    refreshes: Arc<Refreshes<V>>,
+    key: Key,
+    pub(crate) stamp: Token,
+    failures: u32,
+    claim: Option<Claim<V>>,
+    next: Option<Next<V>>,
+}
+
+enum Next<V> {
+    Nothing,
+    Rest(State<V>),
+}
+
+impl<V> Running<V> {
+    /// The claim of the last try, if it was kept.
+    pub(crate) fn kept_claim(&mut self) -> Option<Claim<V>> {
+        self.claim.take()
+    }
+
+    /// It is done, or the entry is another one by now.
+    pub(crate) fn done(mut self) {
+        self.next = Some(Next::Nothing);
+    }
+
+    /// Someone else is at it: no use in asking again for this long.
+    pub(crate) fn elsewhere(mut self, rest: Duration) {
+        self.next = Some(Next::Rest(State::Resting {
+            stamp: self.stamp,
+            failures: self.failures,
+            until: Instant::now() + rest,
+            claim: None,
+        }));
+    }
+
+    /// It failed, with or without the claim in hand.
+    pub(crate) fn failed(mut self, claim: Option<Claim<V>>) {
+        self.next = Some(Next::Rest(self.rest(claim)));
+    }
+
+    fn rest(&self, claim: Option<Claim<V>>) -> State<V> {
+        let Limits {
+            backoff,
+            longest_backoff,
+            ..
+        } = self.refreshes.limits;
+        let rest = backoff.saturating_mul(1 << self.failures.min(16));
+        State::Resting {
+            stamp: self.stamp,
+            failures: self.failures.saturating_add(1),
+            until: Instant::now() + rest.min(longest_backoff),
+            claim,
+        }
+    }
+}
+
+impl<V> Drop for Running<V> {
+    fn drop(&mut self) {
+        let next = match self.next.take() {
+            Some(Next::Nothing) => None,
+            Some(Next::Rest(state)) => Some(state),
+            None => Some(self.rest(None)),
+        };
+        self.refreshes.end(&self.key, next);
+    }
+}
