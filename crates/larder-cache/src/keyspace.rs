@@ -11,7 +11,7 @@ mod write;
 pub use claim::Claim;
 pub use lease::{Filled, Lease, Leased};
 pub use lookup::{Busy, Entry, Lookup, NotReady, Vacancy};
-pub use write::{CacheState, WriteError, Written};
+pub use write::{CacheState, WriteError, Written, WrittenMany};
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 

@@ -30,7 +30,7 @@ pub use codec::Protobuf;
 pub use error::{CodecError, Error, ErrorKind, Result};
 pub use keyspace::{
     Busy, CacheState, Claim, Entry, Filled, Keyspace, Lease, Leased, Lookup, NotReady, Vacancy,
-    WriteError, Written,
+    WriteError, Written, WrittenMany,
 };
 pub use loader::Loader;
 pub use origin::{Loaded, Origin};

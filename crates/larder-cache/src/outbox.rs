@@ -10,7 +10,11 @@ use larder_store::{ErrorKind, Key, Step, Store, Update};
 use tokio::{runtime::Handle, time::sleep};
 use tokio_util::task::TaskTracker;
 
-use crate::{protocol::Invalidate, stats::Counters};
+use crate::{
+    protocol::{End, Invalidate},
+    stats::Counters,
+    token::Token,
+};
 
 /// How much may wait to be sent, of each sort.
 const CAPACITY: usize = 10_000;
@@ -31,17 +35,40 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Waiting {
     give_backs: Vec<(Key, Update)>,
-    /// Each with the number of the request that came last, so that one which comes while an earlier one is being
-    /// sent is sent again.
-    invalidations: HashMap<Key, u64>,
+    invalidations: HashMap<Key, Invalidation>,
     requests: u64,
     working: bool,
+}
+
+/// What a key waits for: that it is invalidated, and that these holds end, which does the same.
+#[derive(Debug, Clone, Default)]
+struct Invalidation {
+    /// The number of the request that came last, so that one which comes while an earlier one is being sent is sent
+    /// again.
+    request: u64,
+    holds: Vec<Token>,
+}
+
+/// How many holds of one key are ended; others run out.
+const MOST_HOLDS: usize = 16;
+
+impl Invalidation {
+    fn updates(&self, key: &Key) -> Vec<(Key, Update)> {
+        if self.holds.is_empty() {
+            return vec![(key.clone(), Invalidate.update())];
+        }
+        let end = |token: &Token| {
+            let (token, value) = (*token, None);
+            (key.clone(), End { token, value }.update())
+        };
+        self.holds.iter().map(end).collect()
+    }
 }
 
 /// What one round sends.
 enum Batch {
     GiveBacks(Vec<(Key, Update)>),
-    Invalidations(Vec<(Key, u64)>),
+    Invalidations(Vec<(Key, Invalidation)>),
 }
 
 impl Outbox {
@@ -66,13 +93,26 @@ impl Outbox {
 
     /// Invalidates a key as soon as the store can be told. Says whether there was room for it.
     pub(crate) fn invalidate(self: &Arc<Self>, key: &Key) -> bool {
+        self.put(key, None)
+    }
+
+    /// Ends a hold, and drops what is cached, as soon as the store can be told. Says whether there was room for it.
+    pub(crate) fn end(self: &Arc<Self>, key: &Key, hold: Token) -> bool {
+        self.put(key, Some(hold))
+    }
+
+    fn put(self: &Arc<Self>, key: &Key, hold: Option<Token>) -> bool {
         let mut waiting = self.lock();
         let known = waiting.invalidations.contains_key(key);
         let room = known || waiting.invalidations.len() < CAPACITY;
         if room {
             waiting.requests += 1;
             let request = waiting.requests;
-            waiting.invalidations.insert(key.clone(), request);
+            let invalidation = waiting.invalidations.entry(key.clone()).or_default();
+            invalidation.request = request;
+            if invalidation.holds.len() < MOST_HOLDS {
+                invalidation.holds.extend(hold);
+            }
             self.counters.deferred.increment();
         } else {
             self.counters.deferred_dropped.increment();
@@ -112,7 +152,7 @@ impl Outbox {
         }
         let waits = waiting.invalidations.iter().take(BATCH);
         let batch: Vec<_> = waits
-            .map(|(key, request)| (key.clone(), *request))
+            .map(|(key, invalidation)| (key.clone(), invalidation.clone()))
             .collect();
         if batch.is_empty() {
             waiting.working = false;
@@ -140,24 +180,28 @@ impl Outbox {
 
     /// What is not acknowledged stays, unless it can never be: the key holds another type of value, or the
     /// store was shut down.
-    async fn send_invalidations(&self, requests: Vec<(Key, u64)>) -> bool {
+    async fn send_invalidations(&self, requests: Vec<(Key, Invalidation)>) -> bool {
         let updates: Vec<_> = requests
             .iter()
-            .map(|(key, _)| (key.clone(), Invalidate.update()))
+            .flat_map(|(key, invalidation)| invalidation.updates(key))
             .collect();
         let replies = match self.store.update_many(&updates).await {
             Ok(replies) => replies,
-            Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => updates.iter().map(|_| Err(error.clone())).collect(),
         };
+        let mut replies = replies.into_iter();
         let mut all = true;
-        for ((key, request), reply) in requests.into_iter().zip(replies) {
-            match reply.map_err(|error| error.kind()) {
-                Ok(_) => self.settled(&key, request),
-                Err(ErrorKind::WrongType | ErrorKind::Shutdown) => {
+        for (key, invalidation) in requests {
+            let own = replies.by_ref().take(invalidation.holds.len().max(1));
+            // All of them are looked at, so that the replies stay in step.
+            let failure = own.fold(None, |failure, reply| failure.or(reply.err()));
+            match failure.map(|error| error.kind()) {
+                None => self.settled(&key, invalidation.request),
+                Some(ErrorKind::WrongType | ErrorKind::Shutdown) => {
                     self.counters.deferred_dropped.increment();
-                    self.settled(&key, request);
+                    self.settled(&key, invalidation.request);
                 }
-                Err(_) => all = false,
+                Some(_) => all = false,
             }
         }
         all
@@ -165,7 +209,8 @@ impl Outbox {
 
     fn settled(&self, key: &Key, request: u64) {
         let mut waiting = self.lock();
-        if waiting.invalidations.get(key) == Some(&request) {
+        let last = waiting.invalidations.get(key).map(|it| it.request);
+        if last == Some(request) {
             waiting.invalidations.remove(key);
         }
     }

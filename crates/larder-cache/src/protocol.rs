@@ -18,7 +18,7 @@ mod wait;
 pub(crate) use abort::Abort;
 pub(crate) use begin::Begin;
 pub(crate) use claim::Claim;
-pub(crate) use end::End;
+pub(crate) use end::{End, Ended};
 pub(crate) use fill::Fill;
 pub(crate) use invalidate::Invalidate;
 pub(crate) use lease::{Lease, Leased};

@@ -53,6 +53,11 @@ impl Database {
         lock(&self.state.rows).insert(id, row.to_owned());
     }
 
+    /// Deletes a row.
+    pub fn remove(&self, id: u64) {
+        lock(&self.state.rows).remove(&id);
+    }
+
     /// How many rows were asked for.
     #[must_use]
     pub fn loads(&self) -> u64 {

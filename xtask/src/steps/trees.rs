@@ -44,6 +44,10 @@ const RULES: &[Rule] = &[
         package: "larder-refresh-ahead",
         excludes: &[REDIS, STORES],
     },
+    Rule {
+        package: "larder-write-through",
+        excludes: &[REDIS, STORES, &["larder-coalesce"]],
+    },
 ];
 
 /// Looks at all features at once, so that no optional dependency breaks a rule either.

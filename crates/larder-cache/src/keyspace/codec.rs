@@ -12,19 +12,29 @@ use crate::{
 impl<K, V: 'static> Keyspace<K, V> {
     /// The value as a record of this token would carry it; `None` if it isn't to be stored.
     pub(super) fn encode(&self, loaded: &Loaded<V>, token: Token) -> Result<Option<NewValue>> {
+        self.encode_value(loaded.value.as_ref(), loaded.ttl, loaded.cost, token)
+    }
+
+    pub(super) fn encode_value(
+        &self,
+        value: Option<&V>,
+        ttl: Option<Duration>,
+        cost: Duration,
+        token: Token,
+    ) -> Result<Option<NewValue>> {
         let expiry = &self.core.settings.expiry;
-        let negative = loaded.value.is_none();
-        let Some(soft_ttl) = expiry.soft_ttl(negative, loaded.ttl, token) else {
+        let negative = value.is_none();
+        let Some(soft_ttl) = expiry.soft_ttl(negative, ttl, token) else {
             return Ok(None);
         };
         let mut sealed = Seal::room();
         let mut codec = self.codec.id();
-        if let Some(value) = &loaded.value {
+        if let Some(value) = value {
             codec = self.write_payload(value, &mut sealed)?;
         }
         let seal = Seal {
             soft_ttl_ms: millis(soft_ttl),
-            cost_us: u32::try_from(loaded.cost.as_micros()).unwrap_or(u32::MAX),
+            cost_us: u32::try_from(cost.as_micros()).unwrap_or(u32::MAX),
             codec,
         };
         Ok(Some(NewValue {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use larder_store::{CacheKey, Key, Step, Update};
 
 use super::{Core, Keyspace};
-use crate::{Error, ErrorKind, Result, protocol::Invalidate, see_through::SeeThrough};
+use crate::{
+    Error, ErrorKind, Result, protocol::Invalidate, see_through::SeeThrough, token::Token,
+};
 
 impl<K: CacheKey, V> Keyspace<K, V> {
     /// Drops what is cached for this key. Call it after the commit: no read that starts after `Ok` sees what
@@ -107,9 +109,18 @@ impl Core {
 
     /// Repeats an invalidation in the background, if that can help and there is room.
     pub(super) fn put_off(&self, key: &Key, error: larder_store::Error) -> Error {
+        self.put_off_by(error, || self.outbox.invalidate(key))
+    }
+
+    /// Repeats the end of a hold in the background, likewise.
+    pub(super) fn put_off_end(&self, key: &Key, hold: Token, error: larder_store::Error) -> Error {
+        self.put_off_by(error, || self.outbox.end(key, hold))
+    }
+
+    fn put_off_by(&self, error: larder_store::Error, put_off: impl FnOnce() -> bool) -> Error {
         let transient = error.is_transient();
         let error = self.store_failed(error);
-        if !transient || !self.outbox.invalidate(key) {
+        if !transient || !put_off() {
             return error;
         }
         Error::new(

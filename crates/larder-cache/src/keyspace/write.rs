@@ -1,15 +1,14 @@
 //! The bracket around a database write.
 
-use std::{error::Error as StdError, sync::Arc};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
 
-use larder_store::{BoxError, CacheKey, Key, StoreExt};
-
+use larder_store::{BoxError, CacheKey, Key, Result as StoreResult, StoreExt};
 use tokio::{runtime::Handle, time::sleep};
 
 use super::{Core, Keyspace};
 use crate::{
     Error, ErrorKind, Result,
-    protocol::{Begin, End},
+    protocol::{Begin, End, Ended, NewValue},
     see_through::SeeThrough,
     token::Token,
 };
@@ -33,6 +32,14 @@ impl WriteError {
     pub fn rolled_back(error: impl Into<BoxError>) -> Self {
         Self::RolledBack(error.into())
     }
+
+    /// What the writer returned.
+    #[must_use]
+    pub fn into_source(self) -> BoxError {
+        match self {
+            Self::RolledBack(error) | Self::Unknown(error) => error,
+        }
+    }
 }
 
 impl<E: StdError + Send + Sync + 'static> From<E> for WriteError {
@@ -51,12 +58,28 @@ pub struct Written<T> {
     pub cache: CacheState,
 }
 
+/// What a write of several keys returned, and what became of their cached entries.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct WrittenMany<T> {
+    /// What the writer returned.
+    pub value: T,
+    /// What became of the cached entries, in the order of the keys.
+    pub cache: Vec<CacheState>,
+}
+
 /// What became of a cached entry when the database was written.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CacheState {
-    /// It is dropped: no read that starts now sees what was there before.
+    /// The written value is in the store, and counts as fresh for this long.
+    Stored(Duration),
+    /// The entry is dropped: no read that starts now sees what was there before. So it is, too, where a value was to be
+    /// stored and another writer overlapped.
     Invalidated,
+    /// The entry is dropped, and the written value was not stored, for this reason: it can't be encoded, or is too
+    /// large.
+    NotStored(Error),
     /// The store could not be told, for this reason. It is repeated in the background; until then readers may
     /// see the old value.
     Deferred(Error),
@@ -67,7 +90,7 @@ pub enum CacheState {
 
 impl<K: CacheKey, V> Keyspace<K, V> {
     /// Runs a database write with this key held: from before it starts until after it is committed, nobody
-    /// stores what they loaded. Two round trips.
+    /// stores what they loaded. Then the entry is dropped. Two round trips.
     ///
     /// # Errors
     /// [`ErrorKind::Writer`] if the writer failed. If it is not known to be rolled back, the key stays
@@ -82,61 +105,158 @@ impl<K: CacheKey, V> Keyspace<K, V> {
         key: &K,
         writer: impl Future<Output = Result<T, E>>,
     ) -> Result<Written<T>> {
-        let address = self.address(key).ok();
-        let hold = match &address {
-            Some(address) => Some(self.core.begin(address).await?),
-            // A key that can't be encoded was never cached.
-            None => None,
-        };
-        let written = writer.await.map_err(Into::into);
-        let cache = match (hold, &written) {
-            (None, _) => CacheState::Invalidated,
-            (Some(hold), Err(WriteError::Unknown(_))) => {
-                // The commit may still come: a hold runs out by itself, and without one the drop invalidates.
-                drop(hold);
-                CacheState::Invalidated
+        let keys = std::slice::from_ref(key);
+        let written = self.bracket(keys, writer, |_, _| Vec::new()).await?;
+        Ok(single(written))
+    }
+
+    /// [`write`](Self::write) for a write that changes several rows, in one transaction say. Two round trips.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), for all keys together.
+    pub async fn write_many<T, E: Into<WriteError>>(
+        &self,
+        keys: &[K],
+        writer: impl Future<Output = Result<T, E>>,
+    ) -> Result<WrittenMany<T>> {
+        self.bracket(keys, writer, |_, _| Vec::new()).await
+    }
+
+    /// The one bracket. What is to be stored, if anything, is made from what the writer returned, under the tokens of
+    /// the holds.
+    async fn bracket<T, E: Into<WriteError>>(
+        &self,
+        keys: &[K],
+        writer: impl Future<Output = Result<T, E>>,
+        values: impl FnOnce(&T, &[Token]) -> Vec<Result<Option<NewValue>>>,
+    ) -> Result<WrittenMany<T>> {
+        // A key that can't be encoded was never cached.
+        let addresses: Vec<Option<Key>> = keys.iter().map(|key| self.address(key).ok()).collect();
+        let holds = self.core.begin(addresses.iter().flatten()).await?;
+        match writer.await.map_err(Into::into) {
+            Ok(value) => {
+                let tokens = tokens(&addresses, &holds);
+                let values = values(&value, &tokens);
+                let cache = holds.end(&addresses, values).await;
+                Ok(WrittenMany { value, cache })
             }
-            (Some(hold), _) => hold.end().await,
-        };
-        match written {
-            Ok(value) => Ok(Written { value, cache }),
-            Err(WriteError::RolledBack(error) | WriteError::Unknown(error)) => {
-                Err(Error::new(ErrorKind::Writer, "the writer failed").with_source(error))
+            Err(WriteError::RolledBack(error)) => {
+                holds.end(&addresses, Vec::new()).await;
+                Err(writer_failed(error))
             }
+            // The commit may still come: a hold runs out by itself, and without one the drop invalidates.
+            Err(WriteError::Unknown(error)) => Err(writer_failed(error)),
         }
     }
 }
 
-impl Core {
-    async fn begin(self: &Arc<Self>, address: &Key) -> Result<Hold> {
-        let token = Token::fresh().map_err(|error| self.store_failed(error))?;
-        let mut hold = Hold {
-            core: Arc::clone(self),
-            address: address.clone(),
-            token,
-            held: true,
-            running: false,
+impl<K: CacheKey, V: 'static> Keyspace<K, V> {
+    /// Runs a database write with this key held, and stores what it returns: the value as it is in the database now,
+    /// or that there is none. If another writer overlapped, nobody knows whose commit was the last, and the entry is
+    /// dropped instead. Two round trips.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    ///
+    /// # Cancellation
+    /// As [`write`](Self::write).
+    pub async fn write_value<E: Into<WriteError>>(
+        &self,
+        key: &K,
+        writer: impl Future<Output = Result<Option<V>, E>>,
+    ) -> Result<Written<Option<V>>> {
+        let keys = std::slice::from_ref(key);
+        let values = |value: &Option<V>, tokens: &[Token]| {
+            let token = tokens.first().copied();
+            token.map_or_else(Vec::new, |token| {
+                vec![self.encode_written(value.as_ref(), token)]
+            })
         };
-        let (store, key) = (Arc::clone(&self.store), address.clone());
-        let lifetime = self.settings.hold;
-        let request = async move { store.apply(&key, &Begin { token, lifetime }).await };
-        let begun = SeeThrough::new(&self.tasks, request, hold.unused()).await;
-        if let Err(error) = begun {
-            let error = self.store_failed(error);
-            if self.settings.store_required {
-                return Err(refused(error));
-            }
-            hold.held = false;
-        }
-        hold.running = true;
-        Ok(hold)
+        Ok(single(self.bracket(keys, writer, values).await?))
     }
 
-    async fn end(&self, address: &Key, token: Token) -> Result<()> {
-        let ended = self.store.apply(address, &End { token, value: None }).await;
-        ended
-            .map(drop)
-            .map_err(|error| self.put_off(address, error))
+    /// [`write_value`](Self::write_value) for several keys: the writer returns their values in the order of the keys.
+    /// Keys it returns no value for, since there are fewer, are dropped. Two round trips.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), for all keys together.
+    pub async fn write_values<E: Into<WriteError>>(
+        &self,
+        keys: &[K],
+        writer: impl Future<Output = Result<Vec<Option<V>>, E>>,
+    ) -> Result<WrittenMany<Vec<Option<V>>>> {
+        let values = |values: &Vec<Option<V>>, tokens: &[Token]| {
+            let encode =
+                |(value, token): (&Option<V>, &Token)| self.encode_written(value.as_ref(), *token);
+            values.iter().zip(tokens).map(encode).collect()
+        };
+        self.bracket(keys, writer, values).await
+    }
+
+    fn encode_written(&self, value: Option<&V>, token: Token) -> Result<Option<NewValue>> {
+        self.encode_value(value, None, Duration::ZERO, token)
+    }
+}
+
+fn single<T>(mut written: WrittenMany<T>) -> Written<T> {
+    Written {
+        value: written.value,
+        cache: written.cache.pop().unwrap_or(CacheState::Invalidated),
+    }
+}
+
+fn writer_failed(error: BoxError) -> Error {
+    Error::new(ErrorKind::Writer, "the writer failed").with_source(error)
+}
+
+/// The tokens in the order of the keys; one that nothing is stored under where a key has no address.
+fn tokens(addresses: &[Option<Key>], holds: &Holds) -> Vec<Token> {
+    let mut held = holds.held.iter().map(|hold| hold.token);
+    let token = |address: &Option<Key>| match address {
+        Some(_) => held.next().unwrap_or(Token::NONE),
+        None => Token::NONE,
+    };
+    addresses.iter().map(token).collect()
+}
+
+impl Core {
+    async fn begin(self: &Arc<Self>, addresses: impl Iterator<Item = &Key>) -> Result<Holds> {
+        let mut held = Vec::new();
+        for address in addresses {
+            let token = Token::fresh().map_err(|error| self.store_failed(error))?;
+            held.push(Hold {
+                address: address.clone(),
+                token,
+                acknowledged: false,
+            });
+        }
+        let mut holds = Holds {
+            core: Arc::clone(self),
+            held,
+            running: false,
+        };
+        holds.request().await?;
+        holds.running = true;
+        Ok(holds)
+    }
+
+    async fn end(&self, ends: Vec<(Key, End)>) -> Vec<CacheState> {
+        let replies = match self.store.apply_many(&ends).await {
+            Ok(replies) => replies,
+            Err(error) => ends.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let state = |((address, end), reply): (&(Key, End), StoreResult<Ended>)| match reply {
+            Ok(Ended::Stored) => {
+                let soft_ttl = end.value.as_ref().map(|value| value.soft_ttl);
+                CacheState::Stored(soft_ttl.unwrap_or_default())
+            }
+            Ok(Ended::Released | Ended::Lost) => CacheState::Invalidated,
+            Err(error) => match self.put_off_end(address, end.token, error) {
+                error if error.kind() == ErrorKind::Deferred => CacheState::Deferred(error),
+                error => CacheState::Failed(error),
+            },
+        };
+        ends.iter().zip(replies).map(state).collect()
     }
 }
 
@@ -148,42 +268,137 @@ fn refused(error: Error) -> Error {
     .with_source(error)
 }
 
-/// A key held by a writer.
-struct Hold {
+/// Keys held by a writer.
+struct Holds {
     core: Arc<Core>,
-    address: Key,
-    token: Token,
-    /// Whether the store acknowledged it. If not, it is never relied on.
-    held: bool,
+    held: Vec<Hold>,
     /// Whether the writer may be at it.
     running: bool,
 }
 
+/// A key held by a writer.
+#[derive(Clone)]
+struct Hold {
+    address: Key,
+    token: Token,
+    /// Whether the store said so. If not, it is never relied on.
+    acknowledged: bool,
+}
+
 impl Hold {
-    /// Ends the hold after the writer is done.
-    async fn end(mut self) -> CacheState {
-        self.running = false;
-        let (outbox, key) = (Arc::clone(&self.core.outbox), self.address.clone());
-        let lost = move |outcome: Option<_>| {
-            if outcome.is_none() {
-                outbox.invalidate(&key);
-            }
+    /// The end of it. What was not acknowledged must not become a value.
+    fn end(&self, value: Option<NewValue>) -> (Key, End) {
+        let end = End {
+            token: self.token,
+            value: value.filter(|_| self.acknowledged),
         };
-        match SeeThrough::new(&self.core.tasks, self.ending(), lost).await {
-            Ok(()) => CacheState::Invalidated,
-            Err(error) if error.kind() == ErrorKind::Deferred => CacheState::Deferred(error),
-            Err(error) => CacheState::Failed(error),
+        (self.address.clone(), end)
+    }
+}
+
+impl Holds {
+    /// Asks for the holds. If some are not granted, and the store is required, those that are end again.
+    async fn request(&mut self) -> Result<()> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let lifetime = self.core.settings.hold;
+        let begin = |hold: &Hold| {
+            let token = hold.token;
+            (hold.address.clone(), Begin { token, lifetime })
+        };
+        let begins: Vec<_> = self.held.iter().map(begin).collect();
+        let store = Arc::clone(&self.core.store);
+        let request = async move { store.apply_many(&begins).await };
+        let begun = SeeThrough::new(&self.core.tasks, request, self.unused()).await;
+        let replies = match begun {
+            Ok(replies) => replies,
+            Err(error) => self.held.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let mut failure = None;
+        for (hold, reply) in self.held.iter_mut().zip(replies) {
+            match reply {
+                Ok(()) => hold.acknowledged = true,
+                Err(error) => failure = Some(self.core.store_failed(error)),
+            }
+        }
+        match failure {
+            Some(error) if self.core.settings.store_required => {
+                self.core.tasks.spawn(self.ending());
+                Err(refused(error))
+            }
+            _ => Ok(()),
         }
     }
 
-    fn ending(&self) -> impl Future<Output = Result<()>> + Send + use<> {
-        let (core, address, token) = (Arc::clone(&self.core), self.address.clone(), self.token);
-        async move { core.end(&address, token).await }
+    /// Ends the holds after the writer is done, and says what became of each key.
+    async fn end(
+        mut self,
+        addresses: &[Option<Key>],
+        values: Vec<Result<Option<NewValue>>>,
+    ) -> Vec<CacheState> {
+        self.running = false;
+        let mut values = values.into_iter();
+        let mut held = self.held.iter();
+        let mut ends = Vec::with_capacity(self.held.len());
+        let mut unstored = Vec::with_capacity(self.held.len());
+        for address in addresses {
+            let value = values.next().unwrap_or(Ok(None));
+            let hold = address.as_ref().and_then(|_| held.next());
+            if let Some(hold) = hold {
+                let (value, error) = match value {
+                    Ok(value) => (value, None),
+                    Err(error) => (None, Some(error)),
+                };
+                ends.push(hold.end(value));
+                unstored.push(error);
+            }
+        }
+        let mut states = self.send(ends).await.into_iter().zip(unstored);
+        let state = |address: &Option<Key>| match address {
+            Some(_) => match states.next() {
+                Some((CacheState::Invalidated, Some(error))) => CacheState::NotStored(error),
+                Some((state, _)) => state,
+                None => CacheState::Invalidated,
+            },
+            None => CacheState::Invalidated,
+        };
+        addresses.iter().map(state).collect()
     }
 
-    /// What happens to a hold that is granted after its caller went away: it ends. If the request was lost, there is
-    /// nothing to end, or it runs out.
-    fn unused(&self) -> impl FnOnce(Option<larder_store::Result<()>>) + Send + Unpin + use<> {
+    async fn send(&self, ends: Vec<(Key, End)>) -> Vec<CacheState> {
+        if ends.is_empty() {
+            return Vec::new();
+        }
+        let core = Arc::clone(&self.core);
+        let outbox = Arc::clone(&self.core.outbox);
+        let keys: Vec<_> = ends
+            .iter()
+            .map(|(key, end)| (key.clone(), end.token))
+            .collect();
+        let lost = move |outcome: Option<_>| {
+            if outcome.is_none() {
+                for (key, token) in &keys {
+                    outbox.end(key, *token);
+                }
+            }
+        };
+        let request = async move { core.end(ends).await };
+        SeeThrough::new(&self.core.tasks, request, lost).await
+    }
+
+    /// Ends them without a value.
+    fn ending(&self) -> impl Future<Output = ()> + Send + use<> {
+        let ends: Vec<_> = self.held.iter().map(|hold| hold.end(None)).collect();
+        let core = Arc::clone(&self.core);
+        async move {
+            core.end(ends).await;
+        }
+    }
+
+    /// What happens to holds that are granted after their caller went away: they end. If the request was lost, there
+    /// is nothing to end, or they run out.
+    fn unused<T>(&self) -> impl FnOnce(Option<T>) + Send + Unpin + use<T> {
         let (tasks, ending) = (self.core.tasks.clone(), Box::pin(self.ending()));
         move |begun| {
             if begun.is_some() {
@@ -193,20 +408,29 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
-    /// A writer that went away or failed may have committed, or may still do so. Its hold runs out by itself.
+impl Drop for Holds {
+    /// A writer that went away or failed may have committed, or may still do so. Its holds run out by themselves.
     /// Where there is none, only invalidations help: now, and when a hold would have run out.
     fn drop(&mut self) {
-        if !self.running || self.held {
+        if !self.running {
             return;
         }
-        self.core.outbox.invalidate(&self.address);
-        let (outbox, key) = (Arc::clone(&self.core.outbox), self.address.clone());
+        let unheld = self.held.iter().filter(|hold| !hold.acknowledged);
+        let keys: Vec<Key> = unheld.map(|hold| hold.address.clone()).collect();
+        if keys.is_empty() {
+            return;
+        }
+        let outbox = Arc::clone(&self.core.outbox);
+        for key in &keys {
+            outbox.invalidate(key);
+        }
         let hold = self.core.settings.hold;
         if let Ok(runtime) = Handle::try_current() {
             let later = async move {
                 sleep(hold).await;
-                outbox.invalidate(&key);
+                for key in &keys {
+                    outbox.invalidate(key);
+                }
             };
             self.core.tasks.spawn_on(later, &runtime);
         }

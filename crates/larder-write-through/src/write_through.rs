@@ -1,0 +1,206 @@
+//! The pattern.
+
+use std::{fmt, sync::Arc};
+
+use larder_cache::{
+    CacheKey, CacheState, Codec, Error, ErrorKind, Keyspace, Result, Stats, WriteError, Written,
+    WrittenMany,
+};
+use larder_store::Store;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{WriteThroughBuilder, writer::AnyWriter};
+
+/// Writes go to the database and then into the cache, in one bracket: readers find what was written, and never something
+/// older. Cloning gives another handle on the same cache.
+///
+/// See the [crate's page](crate) for when to use it, what it guarantees and what it costs.
+pub struct WriteThrough<K, V> {
+    keyspace: Keyspace<K, V>,
+    writer: Arc<dyn AnyWriter<K, V>>,
+}
+
+/// What [`WriteThrough::create`] returned.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Created<K> {
+    /// The key of the new row.
+    pub key: K,
+    /// What became of a negative entry that may have been there.
+    pub cache: CacheState,
+}
+
+impl<K, V: Serialize + DeserializeOwned> WriteThrough<K, V> {
+    /// Settings of a cache in this store, under this name: that of the cache that reads. Values are MessagePack.
+    #[must_use]
+    pub fn builder(store: impl Into<Arc<dyn Store>>, name: &str) -> WriteThroughBuilder<K, V> {
+        WriteThroughBuilder::new(store, name)
+    }
+}
+
+impl<K, V> WriteThrough<K, V> {
+    /// Settings of a cache whose values are encoded by this codec.
+    #[must_use]
+    pub fn builder_with_codec(
+        store: impl Into<Arc<dyn Store>>,
+        name: &str,
+        codec: impl Codec<V>,
+    ) -> WriteThroughBuilder<K, V> {
+        WriteThroughBuilder::with_codec(store, name, codec)
+    }
+
+    pub(crate) fn new(keyspace: Keyspace<K, V>, writer: Arc<dyn AnyWriter<K, V>>) -> Self {
+        Self { keyspace, writer }
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.keyspace.stats()
+    }
+
+    /// How many keys wait until the store can be told of a write. They are told each once, however often they were
+    /// written; 10,000 can wait.
+    #[must_use]
+    pub fn deferred(&self) -> usize {
+        self.keyspace.deferred()
+    }
+
+    /// How many tasks are under way in the background.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.keyspace.tasks()
+    }
+
+    /// Waits for what is under way in the background, 5 s at the most. Call it before the program ends; the
+    /// cache can still be used.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) if the store could not be told of all writes by then.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.keyspace.shutdown().await
+    }
+}
+
+impl<K, V> WriteThrough<K, V>
+where
+    K: CacheKey + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    /// Inserts a row. Its key isn't known before, so it can't be held and nothing is stored; a negative entry that readers
+    /// left under it is dropped. One round trip.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Writer`](crate::ErrorKind::Writer) if the writer failed.
+    ///
+    /// # Cancellation
+    /// If the future is dropped while the writer runs, a negative entry under the new key stays until its TTL.
+    pub async fn create(&self, value: V) -> Result<Created<K>> {
+        let failed = |error: WriteError| {
+            Error::new(ErrorKind::Writer, "the writer failed").with_source(error.into_source())
+        };
+        let key = self.writer.create(&value).await.map_err(failed)?;
+        let cache = match self.keyspace.invalidate(&key).await {
+            Ok(()) => CacheState::Invalidated,
+            Err(error) if error.kind() == ErrorKind::Deferred => CacheState::Deferred(error),
+            Err(error) => CacheState::Failed(error),
+        };
+        Ok(Created { key, cache })
+    }
+
+    /// Changes a row, and stores it as the writer returned it. If another writer overlapped, nobody knows whose commit
+    /// was the last, and the entry is dropped instead. Two round trips.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Writer`](crate::ErrorKind::Writer) if the writer failed. If it is not known to be rolled back, the
+    /// key stays uncached for the lifetime of a hold. [`ErrorKind::Refused`](crate::ErrorKind::Refused) if the store is
+    /// required and could not be reached; the writer was not run.
+    ///
+    /// # Cancellation
+    /// If the future is dropped while the writer runs, the hold runs out by itself. Once the writer is done, the end is
+    /// seen through in the background.
+    pub async fn update(&self, key: &K, value: V) -> Result<Written<Option<V>>> {
+        self.write(key, self.writer.update(key, value)).await
+    }
+
+    /// Deletes a row, and drops the entry; or stores that there is none, if there is a
+    /// [`negative_ttl`](WriteThroughBuilder::negative_ttl). Two round trips.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    ///
+    /// # Cancellation
+    /// As [`update`](Self::update).
+    pub async fn delete(&self, key: &K) -> Result<CacheState> {
+        let delete = async { self.writer.delete(key).await.map(|()| None) };
+        Ok(self.write(key, delete).await?.cache)
+    }
+
+    /// Runs any write of one row, such as a transaction, and stores the row that it returns. Two round trips.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    ///
+    /// # Cancellation
+    /// As [`update`](Self::update).
+    pub async fn write<E: Into<WriteError>>(
+        &self,
+        key: &K,
+        writer: impl Future<Output = Result<Option<V>, E>>,
+    ) -> Result<Written<Option<V>>> {
+        self.keyspace.write_value(key, writer).await
+    }
+
+    /// Runs any write of several rows, and stores the rows that it returns in the order of the keys; the entries of keys
+    /// it returns none for are dropped. A key that is given twice overlaps with itself. Two round trips.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update), for all keys together.
+    ///
+    /// # Cancellation
+    /// As [`update`](Self::update).
+    pub async fn write_many<E: Into<WriteError>>(
+        &self,
+        keys: &[K],
+        writer: impl Future<Output = Result<Vec<Option<V>>, E>>,
+    ) -> Result<WrittenMany<Vec<Option<V>>>> {
+        self.keyspace.write_values(keys, writer).await
+    }
+
+    /// Drops what is cached for this key, after a change that was made elsewhere. One round trip.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) if the store can't be told now: it is repeated in
+    /// the background until it is.
+    ///
+    /// # Cancellation
+    /// A dropped request is seen through in the background.
+    pub async fn invalidate(&self, key: &K) -> Result<()> {
+        self.keyspace.invalidate(key).await
+    }
+
+    /// [`invalidate`](Self::invalidate) for several keys in one round trip.
+    ///
+    /// # Errors
+    /// As [`invalidate`](Self::invalidate), if any of them was deferred.
+    pub async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
+        self.keyspace.invalidate_many(keys).await
+    }
+}
+
+impl<K, V> Clone for WriteThrough<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            keyspace: self.keyspace.clone(),
+            writer: Arc::clone(&self.writer),
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for WriteThrough<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteThrough")
+            .field("keyspace", &self.keyspace)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,86 @@
+//! Where values are written.
+
+use async_trait::async_trait;
+use larder_cache::WriteError;
+
+/// Writes the origin, usually a database.
+///
+/// Every method returns once the change is committed. An error says whether the database is known to be unchanged
+/// ([`WriteError::rolled_back`]) or not: any other error converts into the latter, and the key then stays uncached for the
+/// lifetime of a hold, since the commit may still come.
+///
+/// ```
+/// use std::{collections::HashMap, io, sync::Mutex};
+/// use larder_write_through::{Writer, async_trait};
+///
+/// #[derive(Default)]
+/// struct Articles(Mutex<HashMap<u64, String>>);
+///
+/// #[async_trait]
+/// impl Writer<u64, String> for Articles {
+///     type Error = io::Error;
+///
+///     async fn create(&self, article: &String) -> io::Result<u64> {
+///         let mut rows = self.0.lock().expect("no panic");
+///         let id = rows.len() as u64;
+///         rows.insert(id, article.clone());
+///         Ok(id)
+///     }
+///
+///     async fn update(&self, id: &u64, article: String) -> io::Result<Option<String>> {
+///         let mut rows = self.0.lock().expect("no panic");
+///         Ok(rows.get_mut(id).map(|row| {
+///             *row = article;
+///             row.clone()
+///         }))
+///     }
+///
+///     async fn delete(&self, id: &u64) -> io::Result<()> {
+///         self.0.lock().expect("no panic").remove(id);
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// # Cancellation and panics
+/// A write is dropped at any await if its caller goes away; its key then stays uncached for the lifetime of a hold.
+/// The same after a panic, which reaches the caller.
+#[async_trait]
+pub trait Writer<K, V>: Send + Sync + 'static {
+    /// What a failed write returns; callers find it with [`Error::writer_error`](crate::Error::writer_error).
+    type Error: Into<WriteError> + Send;
+
+    /// Inserts a row and returns its key.
+    async fn create(&self, value: &V) -> Result<K, Self::Error>;
+
+    /// Changes a row and returns it as it is now, with what the database made of it; `None` if there is no such row.
+    async fn update(&self, key: &K, value: V) -> Result<Option<V>, Self::Error>;
+
+    /// Deletes a row. Deleting a missing one succeeds.
+    async fn delete(&self, key: &K) -> Result<(), Self::Error>;
+}
+
+/// A writer whatever its error type.
+#[async_trait]
+pub(crate) trait AnyWriter<K, V>: Send + Sync {
+    async fn create(&self, value: &V) -> Result<K, WriteError>;
+    async fn update(&self, key: &K, value: V) -> Result<Option<V>, WriteError>;
+    async fn delete(&self, key: &K) -> Result<(), WriteError>;
+}
+
+pub(crate) struct Erased<W>(pub(crate) W);
+
+#[async_trait]
+impl<K: Sync, V: Send + Sync + 'static, W: Writer<K, V>> AnyWriter<K, V> for Erased<W> {
+    async fn create(&self, value: &V) -> Result<K, WriteError> {
+        self.0.create(value).await.map_err(Into::into)
+    }
+
+    async fn update(&self, key: &K, value: V) -> Result<Option<V>, WriteError> {
+        self.0.update(key, value).await.map_err(Into::into)
+    }
+
+    async fn delete(&self, key: &K) -> Result<(), WriteError> {
+        self.0.delete(key).await.map_err(Into::into)
+    }
+}
