@@ -10,10 +10,11 @@ use anyhow::Result;
 use criterion::{BenchmarkId, Criterion};
 use larder_benches::{
     case::Case,
-    hits, misses,
+    expiry, hits, misses,
     report::{self, Record},
     rig::Redis,
     rounds::{self, Plan},
+    single_flight, stampede,
     value::{Order, User},
 };
 use tokio::runtime::Runtime;
@@ -66,12 +67,17 @@ fn groups(runtime: &Runtime, redis: &Redis) -> Result<Vec<Vec<Case>>> {
             hits::memory::<User>().await?,
             hits::memory::<Order>().await?,
             misses::memory().await?,
+            stampede::memory()?,
+            expiry::memory().await?,
+            single_flight::uncontended(),
+            single_flight::followers(),
         ];
         if let Redis::At(url, _) = redis {
             groups.push(hits::redis::<User>(url, 1).await?);
             groups.push(hits::redis::<User>(url, 64).await?);
             groups.push(hits::redis::<Order>(url, 64).await?);
             groups.push(misses::redis(url).await?);
+            groups.push(stampede::redis(url).await?);
         }
         Ok(groups)
     })

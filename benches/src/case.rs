@@ -14,13 +14,13 @@ pub struct Case {
     pub group: String,
     /// Its line in the table.
     pub name: String,
-    /// `none`, `textbook`, `cache-aside`, or what it is instead of a pattern.
+    /// `none`, `textbook`, larder's pattern, or what it is instead of a pattern.
     pub pattern: &'static str,
     /// `memory`, `redis`, or nothing.
     pub store: &'static str,
     /// Tasks that call it at once.
     pub tasks: u64,
-    /// Bytes of the encoded value.
+    /// Bytes of the encoded value; 0 where nothing is encoded.
     pub bytes: usize,
     /// Which case of the group it is compared with, by name.
     pub baseline: &'static str,

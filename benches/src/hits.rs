@@ -5,14 +5,19 @@ use std::sync::Arc;
 use anyhow::Result;
 use bb8_redis::RedisConnectionManager;
 use larder_cache_aside::CacheAside;
+use larder_coalesce::Coalesce;
 use larder_memory::MemoryStore;
+use larder_refresh_ahead::RefreshAhead;
 use larder_store::{Bytes, Key};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use serde::de::DeserializeOwned;
 
 use crate::{
     case::{Case, Run, by_tasks, in_a_loop, one_by_one},
-    rig::{HEADER, KEYS, address, payload, redis_store, warm_cache},
+    rig::{
+        HEADER, KEYS, address, answer, payload, redis_store, unused, warm_cache, warm_coalesce,
+        warm_refresh_ahead,
+    },
     textbook::{Textbook, TextbookOverStore},
     value::Sample,
 };
@@ -29,6 +34,10 @@ pub async fn memory<V: Sample>() -> Result<Vec<Case>> {
     // Leaked, so that no case pays for sharing them: an application holds them in a static or a state.
     let cache: &'static CacheAside<u64, V> =
         Box::leak(Box::new(warm_cache(store.clone(), NAME).await?));
+    let coalesce: &'static Coalesce<u64, V> =
+        Box::leak(Box::new(warm_coalesce(store.clone(), "coalesce").await?));
+    let refresh_ahead: &'static RefreshAhead<u64, V> =
+        Box::leak(Box::new(warm_refresh_ahead(store.clone(), "ahead").await?));
     let map: &'static quick_cache::sync::Cache<u64, Bytes> =
         Box::leak(Box::new(quick_cache::sync::Cache::new(10 * KEYS as usize)));
     let moka: &'static moka::future::Cache<u64, Bytes> =
@@ -60,7 +69,10 @@ pub async fn memory<V: Sample>() -> Result<Vec<Case>> {
         let found = textbook.get(number % KEYS, never).await;
         found.unwrap_or_else(|error| panic!("a textbook hit failed: {error}"))
     };
-    let larder = move |number: u64| async move { hit(cache.get(&(number % KEYS)).await) };
+    let larder = move |number: u64| async move { answer(cache.get(&(number % KEYS)).await) };
+    let coalesce = move |number: u64| async move { answer(coalesce.get(&(number % KEYS)).await) };
+    let refresh_ahead =
+        move |number: u64| async move { answer(refresh_ahead.get(&(number % KEYS)).await) };
     let group = format!("memory-hit/{}", V::SIZE);
     let case = |name: &str, pattern, run: Run| Case {
         group: group.clone(),
@@ -78,6 +90,12 @@ pub async fn memory<V: Sample>() -> Result<Vec<Case>> {
         case("moka::future + decoding", "raw", in_a_loop(moka)),
         case("textbook cache-aside", "textbook", in_a_loop(textbook)),
         case("larder cache-aside", "cache-aside", in_a_loop(larder)),
+        case("larder coalesce", "coalesce", in_a_loop(coalesce)),
+        case(
+            "larder refresh-ahead",
+            "refresh-ahead",
+            in_a_loop(refresh_ahead),
+        ),
     ])
 }
 
@@ -93,6 +111,9 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
     );
     let store = redis_store(url).await?;
     let cache = Arc::new(warm_cache::<V>(store.clone(), &name).await?);
+    let coalesce = Arc::new(warm_coalesce::<V>(store.clone(), &unused("coalesce")).await?);
+    // What an earlier run left on the server could be due by now.
+    let refresh_ahead = Arc::new(warm_refresh_ahead::<V>(store.clone(), &unused("ahead")).await?);
     let keys: Arc<[Key]> = (0..KEYS)
         .map(|id| address(&name, id))
         .collect::<Result<Vec<_>>>()?
@@ -188,7 +209,23 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
             "cache-aside",
             run(tasks, move |number| {
                 let cache = Arc::clone(&cache);
-                async move { hit(cache.get(&(number % KEYS)).await) }
+                async move { answer(cache.get(&(number % KEYS)).await) }
+            }),
+        ),
+        case(
+            "larder coalesce",
+            "coalesce",
+            run(tasks, move |number| {
+                let cache = Arc::clone(&coalesce);
+                async move { answer(cache.get(&(number % KEYS)).await) }
+            }),
+        ),
+        case(
+            "larder refresh-ahead",
+            "refresh-ahead",
+            run(tasks, move |number| {
+                let cache = Arc::clone(&refresh_ahead);
+                async move { answer(cache.get(&(number % KEYS)).await) }
             }),
         ),
     ])
@@ -220,15 +257,6 @@ where
         one_by_one(operation)
     } else {
         by_tasks(tasks, operation)
-    }
-}
-
-/// A measured hit is one: an error or a missing row would be faster, and worth nothing.
-fn hit<V>(found: larder_cache::Result<Option<V>>) -> V {
-    match found {
-        Ok(Some(value)) => value,
-        Ok(None) => panic!("a key of the warm cache has no value"),
-        Err(error) => panic!("a hit failed: {error:?}"),
     }
 }
 

@@ -1,13 +1,6 @@
 //! Misses: what a read costs when the origin must be asked.
 
-use std::{
-    str::FromStr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use larder_cache_aside::CacheAside;
@@ -20,7 +13,7 @@ use sqlx::{
 
 use crate::{
     case::{Case, Run, one_by_one},
-    rig::{KEYS, redis_store},
+    rig::{KEYS, fresh, redis_store, unused},
     textbook::{Textbook, TextbookOverStore},
     value::{Sample, User},
 };
@@ -73,18 +66,6 @@ impl Origin {
                 .await?;
         Ok(row.map(|(name, email)| User { id, name, email }))
     }
-}
-
-/// A name that no earlier run against the same server used.
-fn unused(name: &str) -> String {
-    format!("{name}-{:x}", rand::random::<u64>())
-}
-
-/// Keys that were never read before, so that every read misses.
-static FRESH: AtomicU64 = AtomicU64::new(0);
-
-fn fresh() -> u64 {
-    FRESH.fetch_add(1, Relaxed)
 }
 
 /// Misses over the memory store.

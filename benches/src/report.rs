@@ -83,7 +83,8 @@ pub fn write(path: &Path, records: &[Record]) -> Result<()> {
 fn nanos(nanos: f64) -> String {
     match nanos {
         small if small < 10_000.0 => format!("{small:.0} ns"),
-        large => format!("{:.1} µs", large / 1_000.0),
+        large if large < 10_000_000.0 => format!("{:.1} µs", large / 1_000.0),
+        huge => format!("{:.1} ms", huge / 1_000_000.0),
     }
 }
 

@@ -39,19 +39,11 @@ impl Textbook {
         F: Future<Output = Result<Option<V>, E>>,
         E: Into<BoxError>,
     {
-        let mut connection = self.connection.clone();
-        let key = format!("{}:{id}", self.name);
-        let cached: Option<Vec<u8>> = connection.get(&key).await?;
-        if let Some(bytes) = cached {
-            return Ok((Some(rmp_serde::from_slice(&bytes)?), true));
+        let key = self.key(id);
+        match self.find(&key).await? {
+            Some(value) => Ok((Some(value), true)),
+            None => Ok((self.load(&key, load).await?, false)),
         }
-        let value = load.await.map_err(Into::into)?;
-        if let Some(value) = &value {
-            let bytes = rmp_serde::to_vec_named(value)?;
-            let seconds = self.ttl.as_secs().max(1);
-            let _: () = connection.set_ex(&key, bytes, seconds).await?;
-        }
-        Ok((value, false))
     }
 
     /// DEL, after the database was written.
@@ -60,7 +52,48 @@ impl Textbook {
     /// Those of Redis; the stale entry then stays.
     pub async fn invalidate(&self, id: u64) -> Result<(), BoxError> {
         let mut connection = self.connection.clone();
-        let _: () = connection.del(format!("{}:{id}", self.name)).await?;
+        let _: () = connection.del(self.key(id)).await?;
+        Ok(())
+    }
+
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+
+    pub(crate) fn key(&self, id: u64) -> String {
+        format!("{}:{id}", self.name)
+    }
+
+    /// GET.
+    pub(crate) async fn find<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, BoxError> {
+        let mut connection = self.connection.clone();
+        let cached: Option<Vec<u8>> = connection.get(key).await?;
+        Ok(match cached {
+            Some(bytes) => Some(rmp_serde::from_slice(&bytes)?),
+            None => None,
+        })
+    }
+
+    /// Loads, then SETEX if there is something.
+    pub(crate) async fn load<V, F, E>(&self, key: &str, load: F) -> Result<Option<V>, BoxError>
+    where
+        V: Serialize,
+        F: Future<Output = Result<Option<V>, E>>,
+        E: Into<BoxError>,
+    {
+        let value = load.await.map_err(Into::into)?;
+        if let Some(value) = &value {
+            self.set(key, value).await?;
+        }
+        Ok(value)
+    }
+
+    /// SETEX.
+    pub(crate) async fn set<V: Serialize>(&self, key: &str, value: &V) -> Result<(), BoxError> {
+        let mut connection = self.connection.clone();
+        let bytes = rmp_serde::to_vec_named(value)?;
+        let seconds = self.ttl.as_secs().max(1);
+        let _: () = connection.set_ex(key, bytes, seconds).await?;
         Ok(())
     }
 }

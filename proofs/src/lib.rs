@@ -3,6 +3,7 @@
 mod action;
 mod actors;
 mod bounds;
+pub mod chaos;
 mod model;
 mod mutants;
 mod properties;
