@@ -40,9 +40,9 @@ pub async fn memory() -> Result<Vec<Case>> {
     due.get(&HOT).await?;
     anyhow::ensure!(due.refreshing() == 1, "the refresh was not started");
     let refreshed = hot(0.0, always()).await?;
-    let fresh = move |_| async move { answer(fresh.get(&HOT).await) };
-    let due = move |_| async move { answer(due.get(&HOT).await) };
-    let refreshed = move |_| async move {
+    let fresh = move |_: u64| async move { answer(fresh.get(&HOT).await) };
+    let due = move |_: u64| async move { answer(due.get(&HOT).await) };
+    let refreshed = move |_: u64| async move {
         let before = refreshed.stats().refreshed;
         let user = answer(refreshed.get(&HOT).await);
         while refreshed.refreshing() > 0 {

@@ -34,10 +34,11 @@ const LED: u64 = 1;
 pub fn uncontended() -> Vec<Case> {
     let merger: &'static Merger<u64, u64> = Box::leak(Box::new(Merger::new()));
     let flights: &'static SingleFlight<u64, u64> = Box::leak(Box::new(SingleFlight::new()));
-    let uniflight =
-        move |key: u64| async move { landed(merger.execute(&key, || async move { key }).await) };
+    let uniflight = move |key: u64| async move {
+        landed(merger.execute(&key, move || async move { key }).await)
+    };
     let larder =
-        move |key: u64| async move { landed(flights.run(&key, || async move { key }).await) };
+        move |key: u64| async move { landed(flights.run(&key, move || async move { key }).await) };
     let case = |name, pattern, run| case("uncontended", name, pattern, 1, "uniflight", run);
     vec![
         case("uniflight", "raw", in_a_loop(uniflight)),
@@ -46,8 +47,8 @@ pub fn uncontended() -> Vec<Case> {
     ]
 }
 
-/// Calls that follow: one leader works until they have all joined. Each has a task of its own, whose cost is in it. moka
-/// keeps the value besides, since it is a cache.
+/// Calls that follow: one leader works until they have all joined. Each has a task of its own, whose cost is in it.
+/// moka keeps the value besides, since it is a cache.
 #[must_use]
 pub fn followers() -> Vec<Case> {
     let cache: &'static moka::future::Cache<u64, u64> =
@@ -64,11 +65,7 @@ pub fn followers() -> Vec<Case> {
     vec![
         case("moka get_with", "raw", per_follower(moka)),
         case("moka get_with (A/A)", "raw", per_follower(moka)),
-        case(
-            "larder SingleFlight",
-            "single-flight",
-            per_follower(larder),
-        ),
+        case("larder SingleFlight", "single-flight", per_follower(larder)),
     ]
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Its races and faults, all of them left as they are found:
 //!
-//! - Every reader of a due entry starts a reload until the first one is stored: a hot key sends a stampede to the origin,
-//!   from one process or from many.
+//! - Every reader of a due entry starts a reload until the first one is stored: a hot key sends a stampede to the
+//!   origin, from one process or from many.
 //! - A reload that read the row before a write is stored after the DEL: the old value is back, for a whole TTL.
 //! - A reload that ends late replaces what a later one has stored.
 //! - A reload that fails goes unnoticed, and every reader tries again at once.
@@ -24,8 +24,8 @@ pub struct TextbookRefresh {
 }
 
 impl TextbookRefresh {
-    /// Over one multiplexed connection. Entries with less than this threshold of their TTL left are reloaded; both count
-    /// in whole seconds.
+    /// Over one multiplexed connection. Entries with less than this threshold of their TTL left are reloaded; both
+    /// count in whole seconds.
     ///
     /// # Errors
     /// If the server can't be reached.
@@ -41,8 +41,8 @@ impl TextbookRefresh {
         })
     }
 
-    /// GET and TTL, in one round trip. A miss loads, then SETEX; a hit that is due does the same in the background. Says
-    /// whether the value was there.
+    /// GET and TTL, in one round trip. A miss loads, then SETEX; a hit that is due does the same in the background.
+    /// Says whether the value was there.
     ///
     /// # Errors
     /// Those of Redis, of decoding and, on a miss, of the load.

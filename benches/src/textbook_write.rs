@@ -35,7 +35,8 @@ impl TextbookWrite {
     /// Runs the UPDATE, then SETEX of this value. Gives back what the database said.
     ///
     /// # Errors
-    /// Those of the UPDATE, of encoding and of Redis; after the latter two the database is written and the cache is not.
+    /// Those of the UPDATE, of encoding and of Redis; after the latter two the database is written and the cache is
+    /// not.
     pub async fn write<V, T, F, E>(&self, id: u64, value: &V, update: F) -> Result<T, BoxError>
     where
         V: Serialize,
