@@ -16,7 +16,7 @@ pub use write::{CacheState, WriteError, Written, WrittenMany};
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use larder_store::{CacheKey, Key, Namespace, Store};
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -114,13 +114,15 @@ impl<K, V> Keyspace<K, V> {
     }
 
     /// Runs a task that belongs to this keyspace: [`shutdown`](Self::shutdown) waits for it. Says whether it
-    /// does; 1024 are under way at the most.
+    /// does: not without a runtime, and 1024 are under way at the most.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
-        let room = self.core.tasks.len() < MOST_TASKS;
-        if room {
-            self.core.tasks.spawn(task);
+        match Handle::try_current() {
+            Ok(runtime) if self.core.tasks.len() < MOST_TASKS => {
+                self.core.tasks.spawn_on(task, &runtime);
+                true
+            }
+            _ => false,
         }
-        room
     }
 
     /// How many tasks of this keyspace are under way.
@@ -134,7 +136,7 @@ impl<K, V> Keyspace<K, V> {
         self.core.counters.stale_served.increment();
     }
 
-    /// Counts a load of an entry before it expired, that failed.
+    /// Counts a refresh that failed.
     pub fn count_refresh_error(&self) {
         self.core.counters.refresh_errors.increment();
     }

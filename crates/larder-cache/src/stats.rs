@@ -49,7 +49,7 @@ counters! {
     coalesced,
     /// Entries loaded again before they expired.
     refreshed,
-    /// Loads of entries before they expired, that failed.
+    /// Refreshes whose load failed, or whose result could not be stored.
     refresh_errors,
     /// Reads answered by an entry past its TTL, within its grace.
     stale_served,

@@ -53,9 +53,10 @@ impl<K, V> CoalesceBuilder<K, V> {
         self
     }
 
-    /// How long to wait for another caller's load, in this process or another; after that the load is done without the
-    /// store, once in this process. The default: a second longer than the [`lease`](Self::lease), so that a
-    /// holder that vanished is outlived.
+    /// How long to wait for loads in other processes; after that the load is done without the store, once in this
+    /// process. The default: a second longer than the [`lease`](Self::lease), so that a holder that vanished is
+    /// outlived. Callers in the same process wait for as long as the load may take, and a second longer than this for a
+    /// leader that hangs.
     #[must_use]
     pub fn wait_timeout(mut self, timeout: Duration) -> Self {
         self.wait_timeout = Some(timeout);

@@ -222,7 +222,7 @@ where
             }
             match self.inner.flights.enter(&id) {
                 Entered::Lead(leader) => {
-                    if let Some(answer) = self.lead(key, found, leader).await {
+                    if let Some(answer) = self.lead(key, found, end, leader).await {
                         return answer;
                     }
                 }
@@ -247,7 +247,12 @@ where
     }
 
     /// A load without the store, if that is what it takes, and one began since this read did.
-    fn apart(&self, id: &Id, found: &Lookup<V>, started: u64) -> Option<Follower<Landing<V>>> {
+    pub(crate) fn apart(
+        &self,
+        id: &Id,
+        found: &Lookup<V>,
+        started: u64,
+    ) -> Option<Follower<Landing<V>>> {
         match (id, found) {
             (Id::Open(address), Lookup::Failed(_) | Lookup::Busy(_)) => {
                 let apart = Id::Apart(address.clone());
@@ -276,11 +281,12 @@ where
         &self,
         key: &K,
         found: Lookup<V>,
+        end: Instant,
         mut leader: Lead<V>,
     ) -> Option<Result<Fetched<V>>> {
         let (this, key, flight) = (self.clone(), key.clone(), leader.flight());
         let work = async move {
-            let landing = this.fly(&key, found, &mut leader).await;
+            let landing = this.fly(&key, found, end, &mut leader).await;
             leader.land(landing.clone());
             match landing {
                 Landing::Loaded(answer) => Some(answer),
@@ -322,9 +328,12 @@ where
         };
         if let Ok(address) = self.inner.keyspace.address(key) {
             let answer = match self.inner.flights.enter(&Id::Open(address)) {
-                Entered::Lead(leader) => self.lead(key, Lookup::Failed(why()), leader).await,
+                Entered::Lead(leader) => {
+                    let now = Instant::now();
+                    self.lead(key, Lookup::Failed(why()), now, leader).await
+                }
                 Entered::Follow(follower) => self.follow(&follower).await,
-                Entered::Full => None,
+                Entered::Full => return self.overloaded(key).await,
             };
             if let Some(answer) = answer {
                 return answer;

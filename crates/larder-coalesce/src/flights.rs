@@ -9,7 +9,7 @@ pub(crate) use handover::{Handover, Task};
 pub(crate) use leader::Leader;
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
+    collections::hash_map::RandomState,
     fmt,
     hash::{BuildHasher, Hash},
     sync::{
@@ -23,10 +23,13 @@ use std::{
 };
 
 use flight::Joined;
+use hashbrown::{HashTable, hash_table::Entry};
 
 const SHARDS: usize = 16;
 
-type Shard<I, T> = Mutex<HashMap<I, Arc<Flight<T>>>>;
+/// A name with its hash, which is computed once, and its flight.
+type Named<I, T> = (u64, I, Arc<Flight<T>>);
+type Shard<I, T> = Mutex<HashTable<Named<I, T>>>;
 
 /// The flights under way, each by its name. A flight is one piece of work: whoever enters first leads it, the others
 /// follow and get its outcome.
@@ -71,7 +74,7 @@ pub(crate) enum Entered<I: Hash + Eq, T> {
 impl<I: Hash + Eq, T> Flights<I, T> {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(HashTable::new())).collect(),
             hasher: RandomState::new(),
             under_way: AtomicUsize::new(0),
             clock: AtomicU64::new(0),
@@ -97,26 +100,35 @@ impl<I: Hash + Eq, T> Flights<I, T> {
         self.shards.iter().map(names).sum()
     }
 
-    fn shard(&self, id: &I) -> MutexGuard<'_, HashMap<I, Arc<Flight<T>>>> {
-        let at = self.hasher.hash_one(id) as usize % SHARDS;
-        self.shards[at]
+    fn hash(&self, id: &I) -> u64 {
+        self.hasher.hash_one(id)
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, HashTable<Named<I, T>>> {
+        // The table itself goes by the lowest and the highest bits.
+        self.shards[(hash >> 32) as usize % SHARDS]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the name for this flight, whoever had it.
-    fn register(&self, id: I, flight: &Arc<Flight<T>>) {
-        self.shard(&id).insert(id, Arc::clone(flight));
+    fn register(&self, hash: u64, id: I, flight: Arc<Flight<T>>) {
+        match self
+            .shard(hash)
+            .entry(hash, |named| named.1 == id, |named| named.0)
+        {
+            Entry::Occupied(mut named) => named.get_mut().2 = flight,
+            Entry::Vacant(room) => {
+                room.insert((hash, id, flight));
+            }
+        }
     }
 
     /// Gives the name up, if it is this flight's.
-    fn unregister(&self, id: &I, flight: &Arc<Flight<T>>) {
-        let mut shard = self.shard(id);
-        if shard
-            .get(id)
-            .is_some_and(|there| Arc::ptr_eq(there, flight))
-        {
-            shard.remove(id);
+    fn unregister(&self, hash: u64, flight: &Arc<Flight<T>>) {
+        let mut shard = self.shard(hash);
+        if let Ok(named) = shard.find_entry(hash, |named| Arc::ptr_eq(&named.2, flight)) {
+            named.remove();
         }
     }
 }
@@ -124,16 +136,16 @@ impl<I: Hash + Eq, T> Flights<I, T> {
 impl<I: Hash + Eq + Clone, T: Send + Sync + 'static> Flights<I, T> {
     /// Joins the flight of this name, or leads a new one.
     pub(crate) fn enter(self: &Arc<Self>, id: &I) -> Entered<I, T> {
-        let mut shard = self.shard(id);
-        if let Some(flight) = shard.get(id) {
+        let hash = self.hash(id);
+        let mut shard = self.shard(hash);
+        let place = shard.entry(hash, |named| named.1 == *id, |named| named.0);
+        if let Entry::Occupied(named) = &place {
+            let flight = &named.get().2;
             match flight.join(self.limits.followers) {
                 Joined::Yes { first } => {
-                    let follower = Follower::new(Arc::clone(flight));
+                    let flight = Arc::clone(flight);
                     drop(shard);
-                    if first {
-                        follower.watch(self.limits.patience);
-                    }
-                    return Entered::Follow(follower);
+                    return Entered::Follow(self.follower(flight, first));
                 }
                 Joined::Full => return Entered::Full,
                 Joined::Over => {}
@@ -144,40 +156,47 @@ impl<I: Hash + Eq + Clone, T: Send + Sync + 'static> Flights<I, T> {
             return Entered::Full;
         }
         let flight = Arc::new(Flight::new());
-        shard.insert(id.clone(), Arc::clone(&flight));
+        place.insert((hash, id.clone(), Arc::clone(&flight)));
         drop(shard);
-        Entered::Lead(Leader::new(Arc::clone(self), id.clone(), flight))
+        Entered::Lead(Leader::new(Arc::clone(self), hash, flight))
+    }
+
+    fn follower(&self, flight: Arc<Flight<T>>, first: bool) -> Follower<T> {
+        let follower = Follower::new(flight);
+        if first {
+            follower.watch(self.limits.patience);
+        }
+        follower
     }
 
     /// Joins the flight of this name, if its work began after that time.
     pub(crate) fn join_begun_after(&self, id: &I, time: u64) -> Option<Follower<T>> {
-        let shard = self.shard(id);
-        let flight = shard.get(id).filter(|flight| flight.began() > time)?;
+        let hash = self.hash(id);
+        let shard = self.shard(hash);
+        let (_, _, flight) = shard.find(hash, |named| named.1 == *id)?;
+        if flight.began() <= time {
+            return None;
+        }
         let Joined::Yes { first } = flight.join(self.limits.followers) else {
             return None;
         };
-        let follower = Follower::new(Arc::clone(flight));
+        let flight = Arc::clone(flight);
         drop(shard);
-        if first {
-            follower.watch(self.limits.patience);
-        }
-        Some(follower)
+        Some(self.follower(flight, first))
     }
 
     /// The flight of this name, to wait for its end; otherwise the name is this flight's from now on.
-    fn join_or_register(&self, id: &I, flight: &Arc<Flight<T>>) -> Option<Follower<T>> {
-        let mut shard = self.shard(id);
-        if let Some(other) = shard.get(id)
-            && let Joined::Yes { first } = other.join(u32::MAX >> 1)
+    fn join_or_register(&self, hash: u64, id: &I, flight: &Arc<Flight<T>>) -> Option<Follower<T>> {
+        let mut shard = self.shard(hash);
+        let place = shard.entry(hash, |named| named.1 == *id, |named| named.0);
+        if let Entry::Occupied(named) = &place
+            && let Joined::Yes { first } = named.get().2.join(u32::MAX >> 1)
         {
-            let follower = Follower::new(Arc::clone(other));
+            let other = Arc::clone(&named.get().2);
             drop(shard);
-            if first {
-                follower.watch(self.limits.patience);
-            }
-            return Some(follower);
+            return Some(self.follower(other, first));
         }
-        shard.insert(id.clone(), Arc::clone(flight));
+        place.insert((hash, id.clone(), Arc::clone(flight)));
         None
     }
 }

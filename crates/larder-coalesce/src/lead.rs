@@ -5,7 +5,10 @@ use std::time::Duration;
 use larder_cache::{
     Busy, CacheKey, Entry, Error, Fetched, Filled, Leased, Loaded, Lookup, Result, Vacancy,
 };
-use tokio::{task::yield_now, time::sleep};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep},
+};
 
 use crate::{
     Coalesce,
@@ -21,11 +24,17 @@ where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(crate) async fn fly(&self, key: &K, found: Lookup<V>, leader: &mut Lead<V>) -> Landing<V> {
+    pub(crate) async fn fly(
+        &self,
+        key: &K,
+        found: Lookup<V>,
+        end: Instant,
+        leader: &mut Lead<V>,
+    ) -> Landing<V> {
         match found {
             Lookup::Hit(entry) => Landing::Loaded(self.reload(key, entry).await),
             Lookup::Miss(vacancy) => self.load_under_lease(key, vacancy, leader).await,
-            Lookup::Busy(busy) if busy.lease().is_some() => self.wait(busy).await,
+            Lookup::Busy(busy) if busy.lease().is_some() => self.wait(busy, end).await,
             Lookup::Busy(_) => self.load_apart(key, None, leader).await,
             Lookup::Failed(error) => {
                 sleep(GATHER).await;
@@ -67,9 +76,8 @@ where
     }
 
     /// Waits for a load in another process.
-    async fn wait(&self, busy: Busy) -> Landing<V> {
-        let patience = self.inner.wait_timeout;
-        match self.inner.keyspace.wait(busy, patience).await {
+    async fn wait(&self, busy: Busy, end: Instant) -> Landing<V> {
+        match self.inner.keyspace.wait(busy, end).await {
             // Every follower saw the lease, so what came after it is young enough for all of them.
             Lookup::Hit(entry) if !entry.is_stale() => {
                 self.inner.keyspace.count_coalesced();
@@ -84,7 +92,7 @@ where
     /// Loads and stores nothing: one load at a time for this key, for all who came before it started.
     async fn load_apart(&self, key: &K, why: Option<Error>, leader: &mut Lead<V>) -> Landing<V> {
         if let Ok(address) = self.inner.keyspace.address(key) {
-            leader.rename_alone(Id::Apart(address)).await;
+            leader.rename_alone(&Id::Apart(address)).await;
             leader.begin();
         }
         Landing::Loaded(self.load_alone(key, why).await)

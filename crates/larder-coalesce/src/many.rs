@@ -14,11 +14,12 @@ use crate::{
 struct Led<K, V> {
     at: usize,
     key: K,
-    vacancy: Vacancy,
+    /// What to ask for the lease with; without it the key is loaded apart, for this reason.
+    vacancy: Result<Vacancy, Option<Error>>,
     leader: Lead<V>,
 }
 
-/// A key of a batch that is answered by itself: someone else loads it, or it is stale, or the store has failed.
+/// A key of a batch that is answered by itself: someone else loads it, or it is stale.
 enum Other<V> {
     Follow(Follower<Landing<V>>),
     Single(Lookup<V>),
@@ -64,7 +65,7 @@ where
         for (at, found) in found.into_iter().enumerate() {
             match found {
                 Lookup::Hit(entry) if !entry.is_stale() => values[at] = entry.value,
-                found => match self.sort(at, &keys[at], found) {
+                found => match self.sort(at, &keys[at], started, found) {
                     Ok(lead) => led.push(lead),
                     Err(other) => others.push((at, other)),
                 },
@@ -80,18 +81,34 @@ where
         Ok(values)
     }
 
-    fn sort(&self, at: usize, key: &K, found: Lookup<V>) -> Result<Led<K, V>, Other<V>> {
-        let Lookup::Miss(vacancy) = found else {
+    fn sort(
+        &self,
+        at: usize,
+        key: &K,
+        started: Started,
+        found: Lookup<V>,
+    ) -> Result<Led<K, V>, Other<V>> {
+        let address = match (&found, self.inner.keyspace.address(key)) {
+            (Lookup::Busy(busy), _) if busy.lease().is_some() => None,
+            (Lookup::Hit(_), _) => None,
+            (_, address) => address.ok(),
+        };
+        let Some(address) = address else {
             return Err(Other::Single(found));
         };
-        let Ok(address) = self.inner.keyspace.address(key) else {
-            return Err(Other::Single(Lookup::Miss(vacancy)));
-        };
-        match self.inner.flights.enter(&Id::Open(address)) {
+        let id = Id::Open(address);
+        if let Some(follower) = self.apart(&id, &found, started.0) {
+            return Err(Other::Follow(follower));
+        }
+        match self.inner.flights.enter(&id) {
             Entered::Lead(leader) => Ok(Led {
                 at,
                 key: key.clone(),
-                vacancy,
+                vacancy: match found {
+                    Lookup::Miss(vacancy) => Ok(vacancy),
+                    Lookup::Failed(error) => Err(Some(error)),
+                    Lookup::Busy(_) | Lookup::Hit(_) => Err(None),
+                },
                 leader,
             }),
             Entered::Follow(follower) => Err(Other::Follow(follower)),
@@ -156,9 +173,37 @@ where
         let mut batch = Batch::default();
         let (mut vacancies, mut flights) = (Vec::new(), Vec::new());
         for lead in led {
-            lead.leader.seal();
-            vacancies.push(lead.vacancy);
-            flights.push((lead.at, lead.key, lead.leader));
+            match lead.vacancy {
+                Ok(vacancy) => {
+                    lead.leader.seal();
+                    vacancies.push(vacancy);
+                    flights.push((lead.at, lead.key, lead.leader));
+                }
+                Err(seen) => batch.load(lead.at, lead.key, lead.leader, None, seen),
+            }
+        }
+        self.ask_for_leases(&mut batch, vacancies, flights).await;
+        // In one order in all batches, so that no two of them wait for each other.
+        batch
+            .loads
+            .sort_by_cached_key(|load| self.inner.keyspace.address(&load.key).ok());
+        for load in &mut batch.loads {
+            match &load.lease {
+                Some(lease) => load.leader.rename(Id::Lease(lease.token())),
+                None => self.alone(load).await,
+            }
+        }
+        self.load_batch(batch).await
+    }
+
+    async fn ask_for_leases(
+        &self,
+        batch: &mut Batch<K, V>,
+        vacancies: Vec<Vacancy>,
+        flights: Vec<(usize, K, Lead<V>)>,
+    ) {
+        if vacancies.is_empty() {
+            return;
         }
         let seen: Vec<_> = vacancies.iter().map(|it| it.error().cloned()).collect();
         match self.inner.keyspace.lease_many(vacancies).await {
@@ -174,22 +219,11 @@ where
                 }
             }
         }
-        // In one order in all batches, so that no two of them wait for each other.
-        batch
-            .loads
-            .sort_by_cached_key(|load| self.inner.keyspace.address(&load.key).ok());
-        for load in &mut batch.loads {
-            match &load.lease {
-                Some(lease) => load.leader.rename(Id::Lease(lease.token())),
-                None => self.alone(load).await,
-            }
-        }
-        self.load_batch(batch).await
     }
 
     async fn alone(&self, load: &mut Load<K, V>) {
         if let Ok(address) = self.inner.keyspace.address(&load.key) {
-            load.leader.rename_alone(Id::Apart(address)).await;
+            load.leader.rename_alone(&Id::Apart(address)).await;
             load.leader.begin();
         }
     }

@@ -162,16 +162,13 @@ async fn a_process_looks_once_when_it_is_woken() {
         .collect();
     let mut watch = server.watch().await.expect("watch");
     let_go(&mut connection, PROCESSES).await;
-    // Everybody waits as soon as three processes have marked the lease.
-    let mut sent = Vec::new();
-    let waiting = async {
-        while connection.pubsub_listening().await < PROCESSES as u64 - 1 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
-    waiting.await;
-    sent.extend(watch.commands().await.expect("commands"));
+    // Everybody waits soon after three processes have subscribed.
+    while connection.pubsub_listening().await < PROCESSES as u64 - 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let waiting = Instant::now();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let sent = watch.commands().await.expect("commands");
     let before = sent.iter().filter(|name| *name == "GET").count();
     let _: () = connection.lpush("gate", 1).await.expect("open");
     let answers: usize = processes
@@ -181,12 +178,14 @@ async fn a_process_looks_once_when_it_is_woken() {
     assert_eq!(answers, PROCESSES * TASKS);
     let after = watch.commands().await.expect("commands");
     let looks = after.iter().filter(|name| *name == "GET").count();
-    println!("{before} GETs before the wake-up, {looks} after it");
+    // A machine that took its time may have seen polls, too: one of a process in 150 ms at the most.
+    let polls = waiting.elapsed().as_millis() as usize / 150;
+    println!("{before} GETs before the wake-up, {looks} after it, room for {polls} polls");
     assert!(before >= PROCESSES * TASKS, "{before} look-ups");
+    let most = (PROCESSES - 1) * (1 + polls);
     assert!(
-        looks < PROCESSES,
-        "{looks} looks by {} processes",
-        PROCESSES - 1
+        looks <= most,
+        "{looks} looks, and {most} expected at the most"
     );
 }
 

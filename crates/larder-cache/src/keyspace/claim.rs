@@ -62,7 +62,8 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
 }
 
 impl<V: 'static> Claim<V> {
-    /// Replaces the entry, if it and the claim are still there. One round trip.
+    /// Replaces the entry, if it and the claim are still there. One round trip. What isn't to be kept, such as that the
+    /// row is gone where negative entries aren't stored, drops the entry.
     ///
     /// # Errors
     /// Those of the store and of the codec; the caller still has the value.
@@ -72,6 +73,8 @@ impl<V: 'static> Claim<V> {
     pub async fn refresh(self, loaded: &Loaded<V>) -> Result<Filled> {
         let space = self.space.clone();
         let Some(value) = space.encode(loaded, self.token)? else {
+            // The row is gone, or isn't to be kept: neither is its entry.
+            space.core.drop_records(vec![self.used()]).await?;
             return Ok(Filled::NotKept);
         };
         let soft_ttl = value.soft_ttl;
@@ -80,9 +83,17 @@ impl<V: 'static> Claim<V> {
             token: self.token,
             value,
         };
+        let unclaim = Unclaim {
+            stamp: self.stamp,
+            token: self.token,
+        };
         let (store, address) = (Arc::clone(&space.core.store), self.used());
-        let request = async move { store.apply(&address, &step).await };
+        let at = address.clone();
+        let request = async move { store.apply(&at, &step).await };
         let reply = SeeThrough::new(&space.core.tasks, request, drop).await;
+        if reply.is_err() {
+            space.core.outbox.give_back(address, unclaim.update());
+        }
         let filled = space.filled(reply, soft_ttl)?;
         if let Filled::Stored(_) = filled {
             space.core.counters.refreshed.increment();

@@ -65,7 +65,7 @@ impl<K, V> Keyspace<K, V> {
 }
 
 impl Core {
-    async fn drop_records(self: &Arc<Self>, addresses: Vec<Key>) -> Result<()> {
+    pub(super) async fn drop_records(self: &Arc<Self>, addresses: Vec<Key>) -> Result<()> {
         if addresses.is_empty() {
             return Ok(());
         }

@@ -15,18 +15,17 @@ const LONGEST_POLL: Duration = Duration::from_millis(300);
 
 impl<K, V: 'static> Keyspace<K, V> {
     /// Waits until the lease that was seen is gone, and says what is there then. It hears of the end by a wake-up; a
-    /// lost one, or a holder that vanished, costs a poll. If the lease is still there when the patience is at its end,
-    /// so says the answer.
+    /// lost one, or a holder that vanished, costs a poll; polls come anyway, some twenty in the lifetime of a lease, and all
+    /// there is where the store can't be subscribed to. If the lease is still there at the end, so says the answer.
     ///
     /// Cost: SUBSCRIBE and one script, then one GET after the wake-up.
     ///
     /// # Cancellation
     /// May be dropped at any await.
-    pub async fn wait(&self, busy: Busy, patience: Duration) -> Lookup<V> {
+    pub async fn wait(&self, busy: Busy, end: Instant) -> Lookup<V> {
         let Some(lease) = busy.lease() else {
             return Lookup::Busy(busy);
         };
-        let end = Instant::now() + patience;
         let waited = timeout_at(end, self.until_over(&busy, lease, end)).await;
         match waited {
             Ok(Ok(found)) => found,
@@ -37,8 +36,14 @@ impl<K, V: 'static> Keyspace<K, V> {
 
     async fn until_over(&self, busy: &Busy, lease: Token, end: Instant) -> StoreResult<Lookup<V>> {
         let address = busy.address();
-        // Subscribed before the lease is marked, so that no wake-up is missed.
-        let mut wake_ups = self.core.store.subscribe(address).await?;
+        // Subscribed before the lease is marked, so that no wake-up is missed. Without a subscription there are polls.
+        let mut wake_ups = match self.core.store.subscribe(address).await {
+            Ok(wake_ups) => Some(wake_ups),
+            Err(error) => {
+                self.core.store_failed(error);
+                None
+            }
+        };
         let there = self.core.store.apply(address, &Wait).await?;
         let record = match there {
             Reply::Bytes(record) => Some(record),
@@ -59,13 +64,16 @@ impl<K, V: 'static> Keyspace<K, V> {
     }
 
     /// Until the next wake-up, or until it is time to look without one.
-    async fn woken(&self, wake_ups: &mut Subscription, end: Instant) {
+    async fn woken(&self, wake_ups: &mut Option<Subscription>, end: Instant) {
         let lot = Token::fresh().map_or(0.5, Token::fraction);
         let poll = (self.lease_lifetime() / POLLS_IN_A_LEASE).min(LONGEST_POLL);
         let poll = sleep_until((Instant::now() + poll.mul_f64(0.5 + lot)).min(end));
-        tokio::select! {
-            Some(_) = wake_ups.next() => {}
-            () = poll => {}
+        match wake_ups {
+            Some(wake_ups) => tokio::select! {
+                Some(_) = wake_ups.next() => {}
+                () = poll => {}
+            },
+            None => poll.await,
         }
     }
 }

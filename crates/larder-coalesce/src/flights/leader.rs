@@ -14,16 +14,21 @@ use super::{Flight, Flights, Lost};
 /// The duty to do a flight's work and to say how it went. Dropping it tells the followers that it won't be done.
 pub(crate) struct Leader<I: Hash + Eq, T> {
     flights: Arc<Flights<I, T>>,
-    id: I,
+    /// The hash of its name, by which the flight finds itself.
+    hash: u64,
     flight: Arc<Flight<T>>,
     outcome: Option<T>,
 }
 
 impl<I: Hash + Eq, T> Leader<I, T> {
-    pub(super) const fn new(flights: Arc<Flights<I, T>>, id: I, flight: Arc<Flight<T>>) -> Self {
+    pub(super) const fn new(
+        flights: Arc<Flights<I, T>>,
+        hash: u64,
+        flight: Arc<Flight<T>>,
+    ) -> Self {
         Self {
             flights,
-            id,
+            hash,
             flight,
             outcome: None,
         }
@@ -47,18 +52,23 @@ impl<I: Hash + Eq + Clone, T: Send + Sync + 'static> Leader<I, T> {
 
     /// Gives the flight another name: those who know it by the old one can't join any more.
     pub(crate) fn rename(&mut self, id: I) {
-        self.flights.register(id.clone(), &self.flight);
-        self.flights.unregister(&self.id, &self.flight);
-        self.id = id;
+        let hash = self.flights.hash(&id);
+        self.flights.register(hash, id, Arc::clone(&self.flight));
+        self.renamed(hash);
     }
 
     /// The same, for a name that only one flight at a time may have: waits until it is free.
-    pub(crate) async fn rename_alone(&mut self, id: I) {
-        while let Some(other) = self.flights.join_or_register(&id, &self.flight) {
+    pub(crate) async fn rename_alone(&mut self, id: &I) {
+        let hash = self.flights.hash(id);
+        while let Some(other) = self.flights.join_or_register(hash, id, &self.flight) {
             other.landed().await;
         }
-        self.flights.unregister(&self.id, &self.flight);
-        self.id = id;
+        self.renamed(hash);
+    }
+
+    fn renamed(&mut self, hash: u64) {
+        self.flights.unregister(self.hash, &self.flight);
+        self.hash = hash;
     }
 
     /// Those who came before this moment may join whenever they get to it.
@@ -70,7 +80,7 @@ impl<I: Hash + Eq + Clone, T: Send + Sync + 'static> Leader<I, T> {
 
 impl<I: Hash + Eq, T> Drop for Leader<I, T> {
     fn drop(&mut self) {
-        self.flights.unregister(&self.id, &self.flight);
+        self.flights.unregister(self.hash, &self.flight);
         self.flights.under_way.fetch_sub(1, Relaxed);
         let lost = || match thread::panicking() {
             true => Lost::Panicked,
