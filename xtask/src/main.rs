@@ -6,6 +6,7 @@
 mod book;
 mod cmd;
 mod context;
+mod prove;
 mod redis;
 mod runner;
 mod steps;
@@ -31,6 +32,8 @@ enum Task {
     /// The steps run in order and stop at the first that fails. Nothing is skipped: where there is no
     /// redis-server it is installed with apt, or the command that installs it on this system is named.
     Test(TestArgs),
+    /// Check the models to their full bounds and let the storms loose: the long form of the proofs
+    Prove,
 }
 
 #[derive(Args)]
@@ -45,12 +48,15 @@ struct TestArgs {
 }
 
 fn main() -> ExitCode {
-    let Task::Test(args) = Cli::parse().task;
-    if args.list {
-        runner::list();
-        return ExitCode::SUCCESS;
-    }
-    match runner::run(&args.only) {
+    let outcome = match Cli::parse().task {
+        Task::Test(args) if args.list => {
+            runner::list();
+            Ok(())
+        }
+        Task::Test(args) => runner::run(&args.only),
+        Task::Prove => prove::run(),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nerror: {error:#}");

@@ -103,12 +103,11 @@ where
     /// May be dropped at any await: a load is dropped and its lease given back.
     pub async fn get(&self, key: &K) -> Result<Option<V>> {
         // As `fetch`, without the detour over what it tells besides.
-        let found = match self.inner.keyspace.lookup_ready(key) {
-            Ok(Lookup::Hit(entry)) if !entry.is_stale() => return Ok(entry.value),
-            Ok(found) => found,
-            Err(not_ready) => self.inner.keyspace.lookup_waiting(not_ready).await,
+        let not_ready = match self.inner.keyspace.fresh_ready(key) {
+            Ok(value) => return Ok(value),
+            Err(not_ready) => not_ready,
         };
-        match found {
+        match self.inner.keyspace.lookup_waiting(not_ready).await {
             Lookup::Hit(entry) if !entry.is_stale() => Ok(entry.value),
             found => Ok(Box::pin(self.resolve(key, found)).await?.value),
         }

@@ -172,7 +172,10 @@ impl<K, V> KeyspaceBuilder<K, V> {
     /// # Errors
     /// [`ErrorKind::Config`] for a bad name, a TTL, load timeout or hold of zero, a lease shorter than the load
     /// timeout, or a jitter outside of 0.0 to 1.0.
-    pub fn build(mut self) -> Result<Keyspace<K, V>> {
+    pub fn build(mut self) -> Result<Keyspace<K, V>>
+    where
+        V: 'static,
+    {
         let bad = |message| Err(Error::new(ErrorKind::Config, message));
         let Settings {
             expiry,

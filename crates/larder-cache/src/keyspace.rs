@@ -37,6 +37,8 @@ const MOST_TASKS: usize = 1024;
 pub struct Keyspace<K, V> {
     core: Arc<Core>,
     codec: Arc<dyn Codec<V>>,
+    /// The codec's own, asked once.
+    codec_id: u8,
     keys: PhantomData<fn(&K)>,
 }
 
@@ -50,7 +52,7 @@ struct Core {
     outbox: Arc<Outbox>,
 }
 
-impl<K, V> Keyspace<K, V> {
+impl<K, V: 'static> Keyspace<K, V> {
     pub(crate) fn new(
         store: Arc<dyn Store>,
         namespace: Namespace,
@@ -69,16 +71,20 @@ impl<K, V> Keyspace<K, V> {
                 tasks,
                 outbox: Arc::new(outbox),
             }),
+            codec_id: codec.id(),
             codec,
             keys: PhantomData,
         }
     }
+}
 
+impl<K, V> Keyspace<K, V> {
     /// The same keyspace, for what knows its records by their address only.
     fn any_key(&self) -> Keyspace<(), V> {
         Keyspace {
             core: Arc::clone(&self.core),
             codec: Arc::clone(&self.codec),
+            codec_id: self.codec_id,
             keys: PhantomData,
         }
     }
@@ -186,6 +192,7 @@ impl<K, V> Clone for Keyspace<K, V> {
         Self {
             core: Arc::clone(&self.core),
             codec: Arc::clone(&self.codec),
+            codec_id: self.codec_id,
             keys: PhantomData,
         }
     }

@@ -174,12 +174,11 @@ where
     pub async fn get(&self, key: &K) -> Result<Option<V>> {
         let started = self.started();
         // As `fetch`, without the detour over what it tells besides.
-        let found = match self.inner.keyspace.lookup_ready(key) {
-            Ok(Lookup::Hit(entry)) if !entry.is_stale() => return Ok(entry.value),
-            Ok(found) => found,
-            Err(not_ready) => self.inner.keyspace.lookup_waiting(not_ready).await,
+        let not_ready = match self.inner.keyspace.fresh_ready(key) {
+            Ok(value) => return Ok(value),
+            Err(not_ready) => not_ready,
         };
-        match found {
+        match self.inner.keyspace.lookup_waiting(not_ready).await {
             Lookup::Hit(entry) if !entry.is_stale() => Ok(entry.value),
             found => Ok(Box::pin(self.resolve(key, started, found)).await?.value),
         }

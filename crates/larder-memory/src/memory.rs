@@ -10,8 +10,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use larder_store::{
-    Cursor, Error, Key, NewTtl, Outcome, Page, Reply, Result, Store, Subscription, Timestamp,
-    Update, Write,
+    Cursor, Error, Key, NewTtl, Outcome, Page, Ready, Reply, Result, Store, Subscription,
+    Timestamp, Update, Write,
 };
 use quick_cache::{DefaultHashBuilder, sync::Cache};
 
@@ -114,8 +114,11 @@ impl MemoryStore {
 
 impl Inner {
     fn get(&self, key: &Key) -> Option<Bytes> {
+        self.get_at(key, self.clock.coarse())
+    }
+
+    fn get_at(&self, key: &Key, now: Timestamp) -> Option<Bytes> {
         let entry = self.entries.get(key)?;
-        let now = self.clock.coarse();
         if entry.is_live(now) {
             return Some(entry.value);
         }
@@ -195,8 +198,10 @@ impl Store for MemoryStore {
         Ok(self.inner.get(key))
     }
 
-    fn get_ready(&self, key: &Key) -> Option<Result<Option<Bytes>>> {
-        Some(Ok(self.inner.get(key)))
+    fn get_ready(&self, key: &Key) -> Option<Ready> {
+        let now = self.inner.clock.coarse();
+        let record = self.inner.get_at(key, now);
+        Some(Ready { record, now })
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {

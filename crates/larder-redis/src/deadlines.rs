@@ -125,6 +125,7 @@ impl Deadlines {
                 }
                 self.sleep();
                 next = Instant::now() + tick;
+                continue;
             }
             let now = Instant::now();
             if now < next {

@@ -9,7 +9,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use larder_store::{
-    Cursor, Error, ErrorKind, Key, Page, Reply, Result, Store, Subscription, Timestamp, Update,
+    Cursor, Error, ErrorKind, Key, Page, Ready, Reply, Result, Store, Subscription, Timestamp,
+    Update,
 };
 use redis::{Pipeline, Value};
 use tokio::task::AbortHandle;
@@ -223,7 +224,7 @@ impl Store for RedisStore {
         reply::record(value)
     }
 
-    fn get_ready(&self, _key: &Key) -> Option<Result<Option<Bytes>>> {
+    fn get_ready(&self, _key: &Key) -> Option<Ready> {
         None
     }
 

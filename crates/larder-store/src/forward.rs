@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Cursor, Key, Page, Reply, Result, Store, Subscription, Timestamp, Update};
+use crate::{Cursor, Key, Page, Ready, Reply, Result, Store, Subscription, Timestamp, Update};
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -14,7 +14,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).get(key).await
     }
 
-    fn get_ready(&self, key: &Key) -> Option<Result<Option<Bytes>>> {
+    fn get_ready(&self, key: &Key) -> Option<Ready> {
         (**self).get_ready(key)
     }
 

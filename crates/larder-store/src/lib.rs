@@ -18,7 +18,7 @@ pub use ext::{Step, StoreExt};
 pub use key::Key;
 pub use namespace::Namespace;
 pub use page::{Cursor, Page};
-pub use store::Store;
+pub use store::{Ready, Store};
 pub use subscription::{Event, Subscription};
 pub use timestamp::Timestamp;
 pub use update::{Arg, Input, NewTtl, Outcome, Reply, Script, Update, Write};

@@ -36,7 +36,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What [`get`](Self::get) would answer, if that is known without waiting: what a store in this process
     /// answers always, and one across a network never. It saves the boxed future, which costs as much as the
     /// look-up itself.
-    fn get_ready(&self, key: &Key) -> Option<Result<Option<Bytes>>>;
+    fn get_ready(&self, key: &Key) -> Option<Ready>;
 
     /// The records in the order of the keys; `None` where there is none or it isn't a byte string. One
     /// round trip.
@@ -82,4 +82,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The store's time as far as it is known here without asking, or `None` before the first answer.
     /// Good to some milliseconds: for judging ages, not for deciding who may write.
     fn now(&self) -> Option<Timestamp>;
+}
+
+/// What a store in this process has, and at what time: whoever looks at a record wants to know its age.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// The record, or `None`.
+    pub record: Option<Bytes>,
+    /// The store's time.
+    pub now: Timestamp,
 }

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use larder_store::{
-    Cursor, Error, ErrorKind, Key, Page, Reply, Result, Store, Subscription, Timestamp, Update,
+    Cursor, Error, ErrorKind, Key, Page, Ready, Reply, Result, Store, Subscription, Timestamp,
+    Update,
 };
 use tokio::{sync::watch, time::sleep};
 
@@ -232,7 +233,7 @@ impl Store for FaultStore {
     }
 
     /// Never: a fault may make any look-up wait.
-    fn get_ready(&self, _key: &Key) -> Option<Result<Option<Bytes>>> {
+    fn get_ready(&self, _key: &Key) -> Option<Ready> {
         None
     }
 

@@ -82,6 +82,9 @@ pub(crate) enum Opened {
 pub(crate) struct Larder {
     reads: Arc<[Arc<dyn Cache<u64, u64>>]>,
     keyspace: Keyspace<u64, u64>,
+    /// Whether some writes go without a bracket. Where processes are killed and their commits count, none may: nothing
+    /// protects a commit whose process dies before its invalidation.
+    plain_writes: bool,
 }
 
 impl Opened {
@@ -199,11 +202,12 @@ impl Larder {
         Ok(Self {
             reads: Arc::new([Arc::new(aside), Arc::new(coalesce), Arc::new(refresh)]),
             keyspace,
+            plain_writes: faults != Faults::Kills,
         })
     }
 
     async fn write(&self, row: u64, way: u32, oracle: &Oracle) -> Result<Option<u64>, BoxError> {
-        if way == 0 {
+        if way == 0 && self.plain_writes {
             // Without a bracket.
             let version = oracle.commit(row).await?;
             return match self.keyspace.invalidate(&row).await {
@@ -218,7 +222,7 @@ impl Larder {
             pause().await;
             Ok::<_, redis::RedisError>(Some(version))
         };
-        let (version, cache) = if way == 1 {
+        let (version, cache) = if way <= 1 {
             let written = self.keyspace.write(&row, commit).await?;
             (written.value, written.cache)
         } else {
