@@ -180,13 +180,14 @@ fn the_shop_is_replayed_on_redis() {
         "--writes",
         "5",
         "--pattern",
-        "none,textbook,cache-aside",
+        "none,textbook,cache-aside,coalesce,refresh-ahead",
     ]);
-    assert_eq!(entries.len(), 3);
+    assert_eq!(entries.len(), 5);
     for entry in &entries {
         assert_eq!(number(entry, "requests"), requests);
     }
-    assert_sound(&entries, &["none", "cache-aside"]);
+    let sound = ["none", "cache-aside", "coalesce", "refresh-ahead"];
+    assert_sound(&entries, &sound);
 }
 
 fn assert_sound(entries: &[Value], patterns: &[&str]) {

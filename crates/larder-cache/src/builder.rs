@@ -183,7 +183,9 @@ impl<K, V> KeyspaceBuilder<K, V> {
             hold,
             ..
         } = self.settings;
-        let lease = self.lease.unwrap_or(load_timeout + Duration::from_secs(1));
+        let lease = self
+            .lease
+            .unwrap_or(load_timeout.saturating_add(Duration::from_secs(1)));
         self.settings.lease = lease;
         if expiry.ttl.is_zero() {
             return bad("the TTL is zero: nothing would ever be found");

@@ -56,10 +56,31 @@ impl<T: Send + 'static, A: FnOnce(Option<T>) + Send + 'static> Drop for SeeThrou
         };
         match Handle::try_current() {
             Ok(runtime) if self.tasks.len() < MOST_TASKS => {
-                let rest = async move { abandoned(Some(request.await)) };
+                let mut told = Told(Some(abandoned), std::marker::PhantomData);
+                let rest = async move {
+                    let reply = request.await;
+                    told.tell(Some(reply));
+                };
                 self.tasks.spawn_on(rest, &runtime);
             }
             _ => abandoned(None),
         }
+    }
+}
+
+/// Whom to tell; also if the runtime ends before the request.
+struct Told<T, A: FnOnce(Option<T>)>(Option<A>, std::marker::PhantomData<fn(T)>);
+
+impl<T, A: FnOnce(Option<T>)> Told<T, A> {
+    fn tell(&mut self, reply: Option<T>) {
+        if let Some(abandoned) = self.0.take() {
+            abandoned(reply);
+        }
+    }
+}
+
+impl<T, A: FnOnce(Option<T>)> Drop for Told<T, A> {
+    fn drop(&mut self) {
+        self.tell(None);
     }
 }

@@ -6,7 +6,10 @@ use larder_cache::{CacheKey, Codec, KeyspaceBuilder, Loader, Origin, Result};
 use larder_store::Store;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Coalesce, Overload, flights::Limits};
+use crate::{
+    Coalesce, Overload,
+    flights::{LONGEST_WAIT, Limits},
+};
 
 /// How much longer than a lease to wait for whoever holds it: long enough to see that it is gone.
 const BEYOND_THE_LEASE: Duration = Duration::from_secs(1);
@@ -95,11 +98,12 @@ impl<K, V> CoalesceBuilder<K, V> {
         V: Clone + Send + Sync + 'static,
     {
         let keyspace = self.keyspace.build()?;
-        let usual = keyspace.lease_lifetime() + BEYOND_THE_LEASE;
-        let wait_timeout = self.wait_timeout.unwrap_or(usual);
+        let lease = keyspace.lease_lifetime().min(LONGEST_WAIT);
+        let wait_timeout = self.wait_timeout.unwrap_or(lease + BEYOND_THE_LEASE);
+        let wait_timeout = wait_timeout.min(LONGEST_WAIT);
         let limits = Limits {
             // Who waits for another process is no hung leader yet when that wait ends.
-            patience: wait_timeout.max(keyspace.lease_lifetime()) + BEYOND_THE_LEASE,
+            patience: wait_timeout.max(lease) + BEYOND_THE_LEASE,
             ..self.limits
         };
         let origin = Origin::new(loader);

@@ -42,6 +42,9 @@ pub(crate) struct Flights<I, T> {
     limits: Limits,
 }
 
+/// No wait is longer than this: the clocks don't go on for ever.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// What flights are held to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {

@@ -6,7 +6,7 @@ mod builder;
 mod coalesce;
 #[cfg_attr(
     not(feature = "store"),
-    allow(dead_code, reason = "the bare `SingleFlight` needs a part of it")
+    expect(dead_code, reason = "the bare `SingleFlight` needs a part of it")
 )]
 mod flights;
 #[cfg(feature = "store")]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use larder_cache::{CacheKey, Entry};
 
+use tokio::time::Instant;
+
 use crate::{RefreshAhead, refreshes::Running};
 
 /// How long to leave an entry alone that someone else refreshes: as long as its load took, within these.
@@ -32,10 +34,11 @@ where
 
     async fn load_again(&self, key: &K, mut running: Running<V>, rest: Duration) {
         let keyspace = self.inner.misses.keyspace();
-        let claim = match running.kept_claim() {
-            Some(claim) => claim,
+        let asked = Instant::now();
+        let (claim, asked) = match running.kept_claim(keyspace.lease_lifetime()) {
+            Some(kept) => kept,
             None => match keyspace.claim(key, running.stamp).await {
-                Ok(Some(claim)) => claim,
+                Ok(Some(claim)) => (claim, asked),
                 Ok(None) => return running.elsewhere(rest),
                 Err(_counted) => return running.failed(None),
             },
@@ -43,7 +46,7 @@ where
         let failed = CountFailure(self, true);
         let loaded = match self.inner.misses.origin().load(keyspace, key).await {
             Ok(loaded) => loaded,
-            Err(_counted) => return running.failed(Some(claim)),
+            Err(_counted) => return running.failed(Some((claim, asked))),
         };
         match claim.refresh(&loaded).await {
             Ok(_) => {

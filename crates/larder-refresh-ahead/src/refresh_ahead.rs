@@ -203,6 +203,10 @@ where
         };
         let (freshness, servable) = self.judge(&entry);
         if !servable {
+            // A claim that is kept over a rest would keep the load that comes now from being stored.
+            if let Ok(address) = self.inner.misses.keyspace().address(key) {
+                self.inner.refreshes.forget(&address);
+            }
             return Err(Lookup::Hit(entry));
         }
         if freshness != Freshness::Fresh {

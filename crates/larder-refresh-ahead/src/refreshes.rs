@@ -11,6 +11,8 @@ use larder_cache::{Claim, Token};
 use larder_store::Key;
 use tokio::time::Instant;
 
+/// No rest is longer than this: the clocks don't go on for ever.
+const LONGEST_REST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Keys that are remembered after a refresh that came to nothing.
 const MOST_RESTING: usize = 10_000;
 
@@ -44,9 +46,12 @@ enum State<V> {
         failures: u32,
         until: Instant,
         /// Kept over the rest, so that no other process tries meanwhile.
-        claim: Option<Claim<V>>,
+        claim: Option<Kept<V>>,
     },
 }
+
+/// A claim and when it was asked for.
+pub(crate) type Kept<V> = (Claim<V>, Instant);
 
 impl<V> Refreshes<V> {
     pub(crate) fn new(limits: Limits) -> Self {
@@ -103,6 +108,15 @@ impl<V> Refreshes<V> {
         drop(known);
         // A claim that is dropped calls the store's side of the cache, which needs no lock of this one.
         drop(resting);
+    }
+
+    /// Forgets how a key rests, so that others may claim its entry: readers wait for it by now.
+    pub(crate) fn forget(&self, key: &Key) {
+        let mut known = self.lock();
+        let resting = matches!(known.keys.get(key), Some(State::Resting { .. }));
+        let forgotten = resting.then(|| known.keys.remove(key));
+        drop(known);
+        drop(forgotten);
     }
 
     pub(crate) fn running(&self) -> usize {
@@ -171,7 +185,7 @@ pub(crate) struct Running<V> {
     key: Key,
     pub(crate) stamp: Token,
     failures: u32,
-    claim: Option<Claim<V>>,
+    claim: Option<Kept<V>>,
     next: Option<Next<V>>,
 }
 
@@ -181,9 +195,11 @@ enum Next<V> {
 }
 
 impl<V> Running<V> {
-    /// The claim of the last try, if it was kept.
-    pub(crate) fn kept_claim(&mut self) -> Option<Claim<V>> {
-        self.claim.take()
+    /// The claim of the last try, if it was kept and still is one.
+    pub(crate) fn kept_claim(&mut self, lifetime: Duration) -> Option<Kept<V>> {
+        self.claim
+            .take()
+            .filter(|(_, asked)| asked.elapsed() < lifetime)
     }
 
     /// It is done, or the entry is another one by now.
@@ -202,11 +218,11 @@ impl<V> Running<V> {
     }
 
     /// It failed, with or without the claim in hand.
-    pub(crate) fn failed(mut self, claim: Option<Claim<V>>) {
+    pub(crate) fn failed(mut self, claim: Option<Kept<V>>) {
         self.next = Some(Next::Rest(self.rest(claim)));
     }
 
-    fn rest(&self, claim: Option<Claim<V>>) -> State<V> {
+    fn rest(&self, claim: Option<Kept<V>>) -> State<V> {
         let Limits {
             backoff,
             longest_backoff,
@@ -216,7 +232,7 @@ impl<V> Running<V> {
         State::Resting {
             stamp: self.stamp,
             failures: self.failures.saturating_add(1),
-            until: Instant::now() + rest.min(longest_backoff),
+            until: Instant::now() + rest.min(longest_backoff).min(LONGEST_REST),
             claim,
         }
     }

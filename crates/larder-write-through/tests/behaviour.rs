@@ -373,6 +373,7 @@ async fn where_the_store_is_required_the_write_is_refused() {
         .expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(error.is_transient());
+    assert_eq!(rig.writer.deferred(), 0);
     rig.assert_reads(1, Some("v0")).await;
     rig.writer
         .update(&1, "v1".to_owned())
@@ -395,6 +396,31 @@ async fn a_value_that_can_t_be_stored_is_written_and_the_entry_dropped() {
         ErrorKind::Store(StoreErrorKind::ValueTooLarge)
     );
     rig.assert_reads(1, Some(&long)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_the_store_refuses_ends_the_hold_all_the_same() {
+    let store = FaultStore::new(MemoryStore::new(1_000));
+    let rig = rig(store.clone());
+    store.inject(
+        Operation::Update("end"),
+        Fault::Fail(StoreErrorKind::ValueTooLarge),
+    );
+    let written = rig
+        .writer
+        .update(&1, "v1".to_owned())
+        .await
+        .expect("update");
+    let CacheState::NotStored(error) = written.cache else {
+        panic!("{:?}", written.cache);
+    };
+    assert_eq!(
+        error.kind(),
+        ErrorKind::Store(StoreErrorKind::ValueTooLarge)
+    );
+    assert_eq!(rig.record(1).await, None);
+    rig.assert_reads(1, Some("v1")).await;
+    assert_eq!(rig.record(1).await, Some(b'V'));
 }
 
 #[tokio::test]
@@ -427,11 +453,9 @@ async fn many_rows_are_two_round_trips() {
     assert!(matches!(written.cache[19], CacheState::Invalidated));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_panic_of_the_writer_is_the_caller_s_and_the_hold_runs_out() {
-    let rig = rig_with(MemoryStore::new(1_000), |builder| {
-        builder.hold(Duration::from_millis(100))
-    });
+    let rig = rig(MemoryStore::new(1_000));
     let writer = rig.writer.clone();
     let panicking = tokio::spawn(async move {
         let write = async { panic!("on purpose") };
@@ -439,7 +463,7 @@ async fn a_panic_of_the_writer_is_the_caller_s_and_the_hold_runs_out() {
     });
     assert!(panicking.await.expect_err("a panic").is_panic());
     assert_eq!(rig.record(1).await, Some(b'H'));
-    sleep(Duration::from_millis(150)).await;
+    sleep(HOLD).await;
     rig.assert_reads(1, Some("v0")).await;
     assert_eq!(rig.record(1).await, Some(b'V'));
 }

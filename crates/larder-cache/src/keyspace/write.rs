@@ -2,7 +2,9 @@
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
-use larder_store::{BoxError, CacheKey, Key, Result as StoreResult, StoreExt};
+use larder_store::{
+    BoxError, CacheKey, ErrorKind as StoreErrorKind, Key, Result as StoreResult, Step, StoreExt,
+};
 use tokio::{runtime::Handle, time::sleep};
 
 use super::{Core, Keyspace};
@@ -47,6 +49,9 @@ impl<E: StdError + Send + Sync + 'static> From<E> for WriteError {
         Self::Unknown(Box::new(error))
     }
 }
+
+/// How many tasks of a keyspace there may be for one more to wait until a hold would have run out.
+const MOST_SLEEPERS: usize = 512;
 
 /// What a write returned, and what became of the cached entry.
 #[derive(Debug)]
@@ -241,22 +246,50 @@ impl Core {
     }
 
     async fn end(&self, ends: Vec<(Key, End)>) -> Vec<CacheState> {
-        let replies = match self.store.apply_many(&ends).await {
-            Ok(replies) => replies,
-            Err(error) => ends.iter().map(|_| Err(error.clone())).collect(),
-        };
-        let state = |((address, end), reply): (&(Key, End), StoreResult<Ended>)| match reply {
-            Ok(Ended::Stored) => {
-                let soft_ttl = end.value.as_ref().map(|value| value.soft_ttl);
-                CacheState::Stored(soft_ttl.unwrap_or_default())
+        let replies = self.send_ends(&ends).await;
+        let mut states = Vec::with_capacity(ends.len());
+        for ((address, mut end), reply) in ends.into_iter().zip(replies) {
+            let stored = end.value.as_ref().map(|value| value.soft_ttl);
+            let mut state = self.state(&address, end.token, stored, reply.clone());
+            if let Err(error) = reply
+                && error.kind() == StoreErrorKind::ValueTooLarge
+                && end.value.take().is_some()
+            {
+                // The store takes less than the keyspace allows: the hold ends all the same.
+                let again = self.store.apply(&address, &end).await;
+                state = match self.state(&address, end.token, None, again) {
+                    CacheState::Invalidated => CacheState::NotStored(error.into()),
+                    state => state,
+                };
             }
+            states.push(state);
+        }
+        states
+    }
+
+    /// What the answer to an end says of the key.
+    fn state(
+        &self,
+        address: &Key,
+        hold: Token,
+        stored: Option<Duration>,
+        reply: StoreResult<Ended>,
+    ) -> CacheState {
+        match reply {
+            Ok(Ended::Stored) => CacheState::Stored(stored.unwrap_or_default()),
             Ok(Ended::Released | Ended::Lost) => CacheState::Invalidated,
-            Err(error) => match self.put_off_end(address, end.token, error) {
+            Err(error) => match self.put_off_end(address, hold, error) {
                 error if error.kind() == ErrorKind::Deferred => CacheState::Deferred(error),
                 error => CacheState::Failed(error),
             },
-        };
-        ends.iter().zip(replies).map(state).collect()
+        }
+    }
+
+    async fn send_ends(&self, ends: &[(Key, End)]) -> Vec<StoreResult<Ended>> {
+        match self.store.apply_many(ends).await {
+            Ok(replies) => replies,
+            Err(error) => ends.iter().map(|_| Err(error.clone())).collect(),
+        }
     }
 }
 
@@ -324,7 +357,11 @@ impl Holds {
         }
         match failure {
             Some(error) if self.core.settings.store_required => {
-                self.core.tasks.spawn(self.ending());
+                // Nothing was written, so nobody has to know; what was granted runs out anyway.
+                for hold in &self.held {
+                    let (key, end) = hold.end(None);
+                    self.core.outbox.give_back(key, end.update());
+                }
                 Err(refused(error))
             }
             _ => Ok(()),
@@ -425,7 +462,9 @@ impl Drop for Holds {
             outbox.invalidate(key);
         }
         let hold = self.core.settings.hold;
-        if let Ok(runtime) = Handle::try_current() {
+        if let Ok(runtime) = Handle::try_current()
+            && self.core.tasks.len() < MOST_SLEEPERS
+        {
             let later = async move {
                 sleep(hold).await;
                 for key in &keys {

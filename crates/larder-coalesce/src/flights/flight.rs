@@ -18,6 +18,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::LONGEST_WAIT;
+
 /// Marks a flight, in its count of followers, that nobody can join any more.
 const OVER: u32 = 1 << 31;
 
@@ -173,7 +175,7 @@ impl<T: Send + Sync + 'static> Follower<T> {
             return;
         };
         let flight = Arc::downgrade(&self.flight);
-        let end = Instant::now() + patience;
+        let end = Instant::now() + patience.min(LONGEST_WAIT);
         let watchdog = runtime.spawn(async move {
             sleep_until(end).await;
             if let Some(flight) = flight.upgrade() {

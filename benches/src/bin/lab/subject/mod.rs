@@ -1,6 +1,6 @@
 //! The patterns under test. Another one is another file here and a line in [`Pattern`].
 
-mod cache_aside;
+mod larder;
 mod none;
 mod textbook;
 
@@ -54,6 +54,10 @@ pub(crate) enum Pattern {
     Textbook,
     /// larder-cache-aside.
     CacheAside,
+    /// larder-coalesce: requests for one key at once are one query.
+    Coalesce,
+    /// larder-refresh-ahead: entries are loaded again before they expire.
+    RefreshAhead,
 }
 
 impl Pattern {
@@ -70,9 +74,20 @@ impl Pattern {
             Self::None => Arc::new(none::NoCache::new(origin)),
             Self::Textbook => textbook::open(place, origin, ttl, run).await?,
             Self::CacheAside => {
-                let store = place.store().await?;
-                Arc::new(cache_aside::Larder::new(store, origin, ttl, run)?)
+                Arc::new(larder::Aside::new(place.store().await?, origin, ttl, run)?)
             }
+            Self::Coalesce => Arc::new(larder::Coalescing::new(
+                place.store().await?,
+                origin,
+                ttl,
+                run,
+            )?),
+            Self::RefreshAhead => Arc::new(larder::Refreshing::new(
+                place.store().await?,
+                origin,
+                ttl,
+                run,
+            )?),
         })
     }
 }
