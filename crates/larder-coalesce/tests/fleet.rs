@@ -161,12 +161,12 @@ async fn a_process_looks_once_when_it_is_woken() {
         .map(|_| start(&server, TASKS, "gate"))
         .collect();
     let mut watch = server.watch().await.expect("watch");
+    let started = Instant::now();
     let_go(&mut connection, PROCESSES).await;
     // Everybody waits soon after three processes have subscribed.
     while connection.pubsub_listening().await < PROCESSES as u64 - 1 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let waiting = Instant::now();
     tokio::time::sleep(Duration::from_millis(50)).await;
     let sent = watch.commands().await.expect("commands");
     let before = sent.iter().filter(|name| *name == "GET").count();
@@ -178,8 +178,8 @@ async fn a_process_looks_once_when_it_is_woken() {
     assert_eq!(answers, PROCESSES * TASKS);
     let after = watch.commands().await.expect("commands");
     let looks = after.iter().filter(|name| *name == "GET").count();
-    // A machine that took its time may have seen polls, too: one of a process in 150 ms at the most.
-    let polls = waiting.elapsed().as_millis() as usize / 150;
+    // A machine that took its time may have seen polls, too: one of a process in 500 ms at the most.
+    let polls = started.elapsed().as_millis() as usize / 500;
     println!("{before} GETs before the wake-up, {looks} after it, room for {polls} polls");
     assert!(before >= PROCESSES * TASKS, "{before} look-ups");
     let most = (PROCESSES - 1) * (1 + polls);

@@ -11,7 +11,7 @@ use crate::{protocol::Wait, token::Token};
 /// How long to trust a wake-up to come before looking without one: this part of a lease, up to a limit; spread by lot
 /// from half of it to one and a half.
 const POLLS_IN_A_LEASE: u32 = 20;
-const LONGEST_POLL: Duration = Duration::from_millis(300);
+const LONGEST_POLL: Duration = Duration::from_secs(1);
 
 impl<K, V: 'static> Keyspace<K, V> {
     /// Waits until the lease that was seen is gone, and says what is there then. It hears of the end by a wake-up; a
