@@ -2,10 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use larder_cache::{
-    Cache, CacheKey, Codec, Error, Fetched, Filled, Keyspace, Leased, Lookup, Origin, Result,
-    Stats, Vacancy, WriteError, Written,
+    CacheKey, Codec, Error, Fetched, Keyspace, Leased, Lookup, Origin, Result, Vacancy,
 };
 use larder_store::Store;
 use serde::{Serialize, de::DeserializeOwned};
@@ -57,24 +55,6 @@ impl<K, V> CacheAside<K, V> {
                 soft_timeout,
             }),
         }
-    }
-
-    /// What happened so far.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.inner.keyspace.stats()
-    }
-
-    /// How many invalidations wait until the store can be told.
-    #[must_use]
-    pub fn deferred(&self) -> usize {
-        self.inner.keyspace.deferred()
-    }
-
-    /// How many tasks are under way in the background.
-    #[must_use]
-    pub fn tasks(&self) -> usize {
-        self.inner.keyspace.tasks()
     }
 
     /// Waits for what is under way in the background, 5 s at the most. Call it before the program ends; the
@@ -150,117 +130,16 @@ where
         };
         let loaded = self.inner.origin.load(&self.inner.keyspace, key).await?;
         let filled = lease.fill(&loaded).await;
-        Ok(fetched(loaded, filled, seen))
+        Ok(Fetched::filled(loaded, filled, seen))
     }
 
     pub(crate) async fn load_uncached(&self, key: &K, why: Option<Error>) -> Result<Fetched<V>> {
         let loaded = self.inner.origin.load(&self.inner.keyspace, key).await?;
         Ok(Fetched::loaded(loaded, why))
     }
-
-    /// Drops what is cached for this key. Call it after the change is committed: no read that starts after `Ok`
-    /// sees what was there before, in whatever process.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) if the store can't be told now: it is repeated in
-    /// the background until it is.
-    ///
-    /// # Cancellation
-    /// A dropped request is seen through in the background.
-    pub async fn invalidate(&self, key: &K) -> Result<()> {
-        self.inner.keyspace.invalidate(key).await
-    }
-
-    /// [`invalidate`](Self::invalidate) for several keys in one round trip.
-    ///
-    /// # Errors
-    /// As [`invalidate`](Self::invalidate), if any of them was deferred.
-    pub async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
-        self.inner.keyspace.invalidate_many(keys).await
-    }
-
-    /// Drops everything that is cached under this name and version: no read that starts after `Ok` sees what was there
-    /// before, in whatever process. It looks at every key of the store, some 500 a round trip.
-    ///
-    /// # Errors
-    /// Those of the store: then some of it may be left, so call it again.
-    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) as for [`invalidate`](Self::invalidate).
-    ///
-    /// # Cancellation
-    /// Dropping the future stops it half-way.
-    pub async fn invalidate_all(&self) -> Result<()> {
-        self.inner.keyspace.invalidate_all().await
-    }
-
-    /// Runs a database write and drops the entry, in one bracket: from before the write starts until it is
-    /// committed, nobody stores what they loaded. Prefer it to [`invalidate`](Self::invalidate): a process
-    /// that dies between its commit and its invalidation leaves nothing stale for longer than the
-    /// hold.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Writer`](crate::ErrorKind::Writer) if the writer failed, and
-    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it was not run, since the store is required and
-    /// could not be reached.
-    ///
-    /// # Cancellation
-    /// If the future is dropped while the writer runs, the hold runs out by itself. Once the writer is done,
-    /// the end is seen through in the background.
-    pub async fn write<T, E: Into<WriteError>>(
-        &self,
-        key: &K,
-        writer: impl Future<Output = Result<T, E>>,
-    ) -> Result<Written<T>> {
-        self.inner.keyspace.write(key, writer).await
-    }
 }
 
-/// A loaded value, with why it could not be stored if it couldn't.
-pub(crate) fn fetched<V>(
-    loaded: larder_cache::Loaded<V>,
-    filled: Result<Filled>,
-    seen: Option<Error>,
-) -> Fetched<V> {
-    match filled {
-        Ok(Filled::Stored(ttl)) => Fetched::stored(loaded, ttl, seen),
-        Ok(_) => Fetched::loaded(loaded, seen),
-        Err(error) => Fetched::loaded(loaded, Some(error)),
-    }
-}
-
-#[async_trait]
-impl<K, V> Cache<K, V> for CacheAside<K, V>
-where
-    K: CacheKey + Clone + Send + Sync + 'static,
-    V: Send + Sync + 'static,
-{
-    async fn fetch(&self, key: &K) -> Result<Fetched<V>> {
-        Self::fetch(self, key).await
-    }
-
-    async fn get(&self, key: &K) -> Result<Option<V>> {
-        Self::get(self, key).await
-    }
-
-    async fn get_many(&self, keys: &[K]) -> Result<Vec<Option<V>>> {
-        Self::get_many(self, keys).await
-    }
-
-    async fn invalidate(&self, key: &K) -> Result<()> {
-        Self::invalidate(self, key).await
-    }
-
-    async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
-        Self::invalidate_many(self, keys).await
-    }
-
-    async fn invalidate_all(&self) -> Result<()> {
-        Self::invalidate_all(self).await
-    }
-
-    fn stats(&self) -> Stats {
-        Self::stats(self)
-    }
-}
+larder_cache::read_pattern!(CacheAside, |cache| cache.inner.keyspace, V: Send + Sync + 'static);
 
 impl<K, V> Clone for CacheAside<K, V> {
     fn clone(&self) -> Self {

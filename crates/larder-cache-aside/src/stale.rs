@@ -3,7 +3,7 @@
 use larder_cache::{CacheKey, Claim, Entry, Error, ErrorKind, Fetched, Result};
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::{CacheAside, cache_aside::fetched};
+use crate::CacheAside;
 
 impl<K, V> CacheAside<K, V>
 where
@@ -56,7 +56,7 @@ where
         };
         let loaded = self.inner.origin.load(&self.inner.keyspace, key).await?;
         let refreshed = claim.refresh(&loaded).await;
-        Ok(fetched(loaded, refreshed, None))
+        Ok(Fetched::filled(loaded, refreshed, None))
     }
 
     fn unless_failed(&self, reloaded: Result<Fetched<V>>, entry: Entry<V>) -> Fetched<V> {

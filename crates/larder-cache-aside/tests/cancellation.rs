@@ -2,32 +2,13 @@
 
 mod common;
 
-use std::{
-    pin::pin,
-    task::Poll,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use common::{Database, address, builder, cache};
 use larder_cache_aside::{CacheAside, Source};
 use larder_redis::RedisStore;
 use larder_store::Store;
-use larder_testing::RedisServer;
-
-/// Lets a future wait so many times, then drops it. Says whether it was dropped.
-async fn drop_at_await<T>(waits: usize, future: impl Future<Output = T>) -> bool {
-    let mut future = pin!(future);
-    let mut waited = 0;
-    std::future::poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(_) => Poll::Ready(false),
-        Poll::Pending if waited == waits => Poll::Ready(true),
-        Poll::Pending => {
-            waited += 1;
-            Poll::Pending
-        }
-    })
-    .await
-}
+use larder_testing::{RedisServer, drop_at_await};
 
 async fn rig() -> (RedisServer, RedisStore, Database) {
     let server = RedisServer::start().await.expect("a server");

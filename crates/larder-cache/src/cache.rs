@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{Entry, Error, Loaded, Result, Stats};
+use crate::{Entry, Error, Filled, Loaded, Result, Stats};
 
 /// A read pattern: get a value from the store or, failing that, from the origin.
 ///
@@ -95,6 +95,16 @@ impl<V> Fetched<V> {
         Self {
             ttl_left: ttl,
             ..Self::loaded(loaded, store_error)
+        }
+    }
+
+    /// The value, as the loader just gave it, and what came of storing it; `seen` is why the store was of no use before.
+    #[must_use]
+    pub fn filled(loaded: Loaded<V>, filled: Result<Filled>, seen: Option<Error>) -> Self {
+        match filled {
+            Ok(Filled::Stored(ttl)) => Self::stored(loaded, ttl, seen),
+            Ok(_) => Self::loaded(loaded, seen),
+            Err(error) => Self::loaded(loaded, Some(error)),
         }
     }
 

@@ -153,8 +153,7 @@ impl<K, V> Keyspace<K, V> {
     }
 
     /// How long a load may take.
-    #[must_use]
-    pub fn load_timeout(&self) -> Duration {
+    pub(crate) fn load_timeout(&self) -> Duration {
         self.core.settings.load_timeout
     }
 

@@ -12,6 +12,7 @@ mod keyspace;
 mod loader;
 mod origin;
 mod outbox;
+mod pattern;
 mod protocol;
 mod see_through;
 mod stats;

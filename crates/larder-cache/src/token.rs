@@ -11,8 +11,6 @@ pub struct Token([u8; Self::LEN]);
 
 impl Token {
     pub(crate) const LEN: usize = 16;
-    /// Nobody's.
-    pub(crate) const NONE: Self = Self([0; Self::LEN]);
 
     /// A token nobody else has.
     pub(crate) fn fresh() -> Result<Self> {

@@ -2,19 +2,17 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use larder_cache::{
-    Cache, CacheKey, Codec, Error, ErrorKind, Fetched, Keyspace, Lookup, Origin, Result, Source,
-    Stats, Token, WriteError, Written,
+    CacheKey, Codec, Error, ErrorKind, Fetched, Keyspace, Lookup, Origin, Result, Source, Token,
 };
 use larder_store::{Key, Store};
 use serde::{Serialize, de::DeserializeOwned};
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 use tokio::time::Instant;
 
 use crate::{
     CoalesceBuilder, Overload,
-    flights::{Entered, Flights, Follower, Handover, Leader, Limits, Lost},
+    flights::{Entered, Flight, Flights, Follower, Handover, Leader, Limits, Lost},
 };
 
 /// A cache whose concurrent misses of one key share one load: tasks of this process through single flight, processes
@@ -102,12 +100,6 @@ impl<K, V> Coalesce<K, V> {
         }
     }
 
-    /// What happened so far.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.inner.keyspace.stats()
-    }
-
     /// The keyspace under it, for patterns that build on this one.
     #[must_use]
     pub fn keyspace(&self) -> &Keyspace<K, V> {
@@ -131,18 +123,6 @@ impl<K, V> Coalesce<K, V> {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.inner.flights.under_way()
-    }
-
-    /// How many invalidations wait until the store can be told.
-    #[must_use]
-    pub fn deferred(&self) -> usize {
-        self.inner.keyspace.deferred()
-    }
-
-    /// How many tasks are under way in the background.
-    #[must_use]
-    pub fn tasks(&self) -> usize {
-        self.inner.keyspace.tasks()
     }
 
     /// Waits for what is under way in the background, 5 s at the most. Call it before the program ends; the
@@ -293,10 +273,19 @@ where
                 Landing::Again => None,
             }
         };
+        self.hand_over(work, smallvec![flight]).await
+    }
+
+    /// The work of these flights, which goes on in the background if this caller goes away while others wait for it.
+    pub(crate) fn hand_over<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+        flights: SmallVec<[Arc<Flight<Landing<V>>>; 1]>,
+    ) -> impl Future<Output = T> {
         let spawn = |task| {
             self.inner.keyspace.spawn(task);
         };
-        Handover::new(work, smallvec![flight], spawn).await
+        Handover::new(work, flights, spawn)
     }
 
     /// The answer of a flight; `None` if it has none for this follower.
@@ -355,99 +344,15 @@ where
         let loaded = self.inner.origin.load(&self.inner.keyspace, key).await?;
         Ok(Fetched::loaded(loaded, why))
     }
-
-    /// Drops what is cached for this key. Call it after the change is committed: no read that starts after `Ok`
-    /// sees what was there before, or joins a load from before it, in whatever process.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) if the store can't be told now: it is repeated in
-    /// the background until it is.
-    ///
-    /// # Cancellation
-    /// A dropped request is seen through in the background.
-    pub async fn invalidate(&self, key: &K) -> Result<()> {
-        self.inner.keyspace.invalidate(key).await
-    }
-
-    /// [`invalidate`](Self::invalidate) for several keys in one round trip.
-    ///
-    /// # Errors
-    /// As [`invalidate`](Self::invalidate), if any of them was deferred.
-    pub async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
-        self.inner.keyspace.invalidate_many(keys).await
-    }
-
-    /// Drops everything that is cached under this name and version. It looks at every key of the store.
-    ///
-    /// # Errors
-    /// Those of the store: then some of it may be left, so call it again.
-    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) as for [`invalidate`](Self::invalidate).
-    ///
-    /// # Cancellation
-    /// Dropping the future stops it half-way.
-    pub async fn invalidate_all(&self) -> Result<()> {
-        self.inner.keyspace.invalidate_all().await
-    }
-
-    /// Runs a database write and drops the entry, in one bracket: from before the write starts until it is
-    /// committed, nobody stores what they loaded.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Writer`](crate::ErrorKind::Writer) if the writer failed, and
-    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it was not run, since the store is required and
-    /// could not be reached.
-    ///
-    /// # Cancellation
-    /// If the future is dropped while the writer runs, the hold runs out by itself. Once the writer is done,
-    /// the end is seen through in the background.
-    pub async fn write<T, E: Into<WriteError>>(
-        &self,
-        key: &K,
-        writer: impl Future<Output = Result<T, E>>,
-    ) -> Result<Written<T>> {
-        self.inner.keyspace.write(key, writer).await
-    }
 }
 
-fn coalesced<V>(mut fetched: Fetched<V>) -> Fetched<V> {
+/// The same answer, as one that another caller loaded.
+pub(crate) fn coalesced<V>(mut fetched: Fetched<V>) -> Fetched<V> {
     fetched.source = Source::Coalesced;
     fetched
 }
 
-#[async_trait]
-impl<K, V> Cache<K, V> for Coalesce<K, V>
-where
-    K: CacheKey + Clone + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    async fn fetch(&self, key: &K) -> Result<Fetched<V>> {
-        Self::fetch(self, key).await
-    }
-
-    async fn get(&self, key: &K) -> Result<Option<V>> {
-        Self::get(self, key).await
-    }
-
-    async fn get_many(&self, keys: &[K]) -> Result<Vec<Option<V>>> {
-        Self::get_many(self, keys).await
-    }
-
-    async fn invalidate(&self, key: &K) -> Result<()> {
-        Self::invalidate(self, key).await
-    }
-
-    async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
-        Self::invalidate_many(self, keys).await
-    }
-
-    async fn invalidate_all(&self) -> Result<()> {
-        Self::invalidate_all(self).await
-    }
-
-    fn stats(&self) -> Stats {
-        Self::stats(self)
-    }
-}
+larder_cache::read_pattern!(Coalesce, |cache| cache.inner.keyspace, V: Clone + Send + Sync + 'static);
 
 impl<K, V> Clone for Coalesce<K, V> {
     fn clone(&self) -> Self {

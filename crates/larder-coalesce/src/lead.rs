@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use larder_cache::{
-    Busy, CacheKey, Entry, Error, Fetched, Filled, Leased, Loaded, Lookup, Result, Vacancy,
-};
+use larder_cache::{Busy, CacheKey, Entry, Error, Fetched, Leased, Lookup, Result, Vacancy};
 use tokio::{
     task::yield_now,
     time::{Instant, sleep},
@@ -12,7 +10,7 @@ use tokio::{
 
 use crate::{
     Coalesce,
-    coalesce::{Id, Landing, Lead},
+    coalesce::{Id, Landing, Lead, coalesced},
 };
 
 /// How long to let others join before a load without the store. A store that fails at once would otherwise give each
@@ -72,7 +70,7 @@ where
             Err(error) => return Landing::Loaded(Err(error)),
         };
         let filled = lease.fill(&loaded).await;
-        Landing::Loaded(Ok(fetched(loaded, filled, seen)))
+        Landing::Loaded(Ok(Fetched::filled(loaded, filled, seen)))
     }
 
     /// Waits for a load in another process.
@@ -81,9 +79,7 @@ where
             // Every follower saw the lease, so what came after it is young enough for all of them.
             Lookup::Hit(entry) if !entry.is_stale() => {
                 self.inner.keyspace.count_coalesced();
-                let mut fetched = Fetched::from(entry);
-                fetched.source = larder_cache::Source::Coalesced;
-                Landing::Loaded(Ok(fetched))
+                Landing::Loaded(Ok(coalesced(entry.into())))
             }
             _ => Landing::Again,
         }
@@ -91,11 +87,16 @@ where
 
     /// Loads and stores nothing: one load at a time for this key, for all who came before it started.
     async fn load_apart(&self, key: &K, why: Option<Error>, leader: &mut Lead<V>) -> Landing<V> {
+        self.begin_apart(key, leader).await;
+        Landing::Loaded(self.load_alone(key, why).await)
+    }
+
+    /// Waits until no other load without the store is under way for this key, then says that this one begins.
+    pub(crate) async fn begin_apart(&self, key: &K, leader: &mut Lead<V>) {
         if let Ok(address) = self.inner.keyspace.address(key) {
             leader.rename_alone(&Id::Apart(address)).await;
             leader.begin();
         }
-        Landing::Loaded(self.load_alone(key, why).await)
     }
 
     /// Loads a stale entry again. If that fails, the stale one is served.
@@ -115,22 +116,9 @@ where
         Ok(match claim {
             Some(claim) => {
                 let refreshed = claim.refresh(&loaded).await;
-                fetched(loaded, refreshed, why)
+                Fetched::filled(loaded, refreshed, why)
             }
             None => Fetched::loaded(loaded, why),
         })
-    }
-}
-
-/// A loaded value, with why it could not be stored if it couldn't.
-pub(crate) fn fetched<V>(
-    loaded: Loaded<V>,
-    filled: Result<Filled>,
-    seen: Option<Error>,
-) -> Fetched<V> {
-    match filled {
-        Ok(Filled::Stored(ttl)) => Fetched::stored(loaded, ttl, seen),
-        Ok(_) => Fetched::loaded(loaded, seen),
-        Err(error) => Fetched::loaded(loaded, Some(error)),
     }
 }

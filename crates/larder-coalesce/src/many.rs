@@ -6,8 +6,7 @@ use larder_cache::{CacheKey, Error, Fetched, Lease, Leased, Loaded, Lookup, Resu
 use crate::{
     Coalesce,
     coalesce::{Id, Landing, Lead, Started},
-    flights::{Entered, Follower, Handover},
-    lead::fetched,
+    flights::{Entered, Follower},
 };
 
 /// A key of a batch that this batch loads, for itself and whoever joins.
@@ -163,10 +162,7 @@ where
         let flights = led.iter().map(|lead| lead.leader.flight()).collect();
         let this = self.clone();
         let work = async move { this.load_all(led).await };
-        let spawn = |task| {
-            self.inner.keyspace.spawn(task);
-        };
-        Handover::new(work, flights, spawn).await
+        self.hand_over(work, flights).await
     }
 
     async fn load_all(&self, led: Vec<Led<K, V>>) -> Vec<Answer<V>> {
@@ -190,7 +186,7 @@ where
         for load in &mut batch.loads {
             match &load.lease {
                 Some(lease) => load.leader.rename(Id::Lease(lease.token())),
-                None => self.alone(load).await,
+                None => self.begin_apart(&load.key, &mut load.leader).await,
             }
         }
         self.load_batch(batch).await
@@ -218,13 +214,6 @@ where
                     batch.load(at, key, leader, None, Some(error.clone()));
                 }
             }
-        }
-    }
-
-    async fn alone(&self, load: &mut Load<K, V>) {
-        if let Ok(address) = self.inner.keyspace.address(&load.key) {
-            load.leader.rename_alone(&Id::Apart(address)).await;
-            load.leader.begin();
         }
     }
 
@@ -267,7 +256,7 @@ where
         let land = |((load, was_filled), loaded): ((Load<K, V>, bool), Loaded<V>)| {
             let seen = load.seen.clone().or_else(|| failed.clone());
             let fetched = match if was_filled { filled.next() } else { None } {
-                Some(filled) => fetched(loaded, filled, seen),
+                Some(filled) => Fetched::filled(loaded, filled, seen),
                 None => Fetched::loaded(loaded, seen),
             };
             load.land(Ok(fetched))

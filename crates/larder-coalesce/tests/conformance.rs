@@ -2,27 +2,30 @@
 
 mod common;
 
-mod memory {
-    use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use larder_coalesce::Store;
+use larder_testing::{Database, conformance::cache::Subject};
+
+fn make(store: Arc<dyn Store>, database: Database) -> Subject {
+    let cache = common::builder(store)
+        .grace(Duration::from_secs(60))
+        .load_timeout(Duration::from_secs(1))
+        .build(database);
+    Arc::new(cache.expect("a cache"))
+}
+
+mod memory {
     use larder_memory::MemoryStore;
 
     larder_testing::cache_conformance!(
         start_paused = true,
         || async { MemoryStore::new(10_000) },
-        |store, database| Arc::new(
-            super::common::builder(store)
-                .grace(std::time::Duration::from_secs(60))
-                .load_timeout(std::time::Duration::from_secs(1))
-                .build(database)
-                .expect("a cache")
-        )
+        super::make
     );
 }
 
 mod redis {
-    use std::sync::Arc;
-
     use larder_redis::RedisStore;
     use larder_testing::{RedisServer, conformance::With};
 
@@ -32,12 +35,6 @@ mod redis {
             let store = RedisStore::connect(&server.url()).await.expect("a store");
             With(store, server)
         },
-        |store, database| Arc::new(
-            super::common::builder(store)
-                .grace(std::time::Duration::from_secs(60))
-                .load_timeout(std::time::Duration::from_secs(1))
-                .build(database)
-                .expect("a cache")
-        )
+        super::make
     );
 }

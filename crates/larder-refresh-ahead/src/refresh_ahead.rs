@@ -2,10 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use larder_cache::{
-    Cache, CacheKey, Codec, Entry, Fetched, Freshness, Lookup, Result, Stats, WriteError, Written,
-};
+use larder_cache::{CacheKey, Codec, Entry, Fetched, Freshness, Lookup, Result};
 use larder_coalesce::Coalesce;
 use larder_store::Store;
 use serde::{Serialize, de::DeserializeOwned};
@@ -66,12 +63,6 @@ impl<K, V> RefreshAhead<K, V> {
         }
     }
 
-    /// What happened so far.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.inner.misses.stats()
-    }
-
     /// How many keys are being loaded or waited for by callers.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -82,18 +73,6 @@ impl<K, V> RefreshAhead<K, V> {
     #[must_use]
     pub fn refreshing(&self) -> usize {
         self.inner.refreshes.running()
-    }
-
-    /// How many invalidations wait until the store can be told.
-    #[must_use]
-    pub fn deferred(&self) -> usize {
-        self.inner.misses.deferred()
-    }
-
-    /// How many tasks are under way in the background.
-    #[must_use]
-    pub fn tasks(&self) -> usize {
-        self.inner.misses.tasks()
     }
 
     /// Waits for what is under way in the background, 5 s at the most. Call it before the program ends; the
@@ -217,94 +196,9 @@ where
         }
         Ok((entry, freshness))
     }
-
-    /// Drops what is cached for this key. Call it after the change is committed: no read that starts after `Ok`
-    /// sees what was there before, or joins a load from before it, in whatever process.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) if the store can't be told now: it is repeated in
-    /// the background until it is.
-    ///
-    /// # Cancellation
-    /// A dropped request is seen through in the background.
-    pub async fn invalidate(&self, key: &K) -> Result<()> {
-        self.inner.misses.invalidate(key).await
-    }
-
-    /// [`invalidate`](Self::invalidate) for several keys in one round trip.
-    ///
-    /// # Errors
-    /// As [`invalidate`](Self::invalidate), if any of them was deferred.
-    pub async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
-        self.inner.misses.invalidate_many(keys).await
-    }
-
-    /// Drops everything that is cached under this name and version. It looks at every key of the store.
-    ///
-    /// # Errors
-    /// Those of the store: then some of it may be left, so call it again.
-    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) as for [`invalidate`](Self::invalidate).
-    ///
-    /// # Cancellation
-    /// Dropping the future stops it half-way.
-    pub async fn invalidate_all(&self) -> Result<()> {
-        self.inner.misses.invalidate_all().await
-    }
-
-    /// Runs a database write and drops the entry, in one bracket: from before the write starts until it is
-    /// committed, nobody stores what they loaded.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Writer`](crate::ErrorKind::Writer) if the writer failed, and
-    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it was not run, since the store is required and
-    /// could not be reached.
-    ///
-    /// # Cancellation
-    /// If the future is dropped while the writer runs, the hold runs out by itself. Once the writer is done,
-    /// the end is seen through in the background.
-    pub async fn write<T, E: Into<WriteError>>(
-        &self,
-        key: &K,
-        writer: impl Future<Output = Result<T, E>>,
-    ) -> Result<Written<T>> {
-        self.inner.misses.write(key, writer).await
-    }
 }
 
-#[async_trait]
-impl<K, V> Cache<K, V> for RefreshAhead<K, V>
-where
-    K: CacheKey + Clone + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    async fn fetch(&self, key: &K) -> Result<Fetched<V>> {
-        Self::fetch(self, key).await
-    }
-
-    async fn get(&self, key: &K) -> Result<Option<V>> {
-        Self::get(self, key).await
-    }
-
-    async fn get_many(&self, keys: &[K]) -> Result<Vec<Option<V>>> {
-        Self::get_many(self, keys).await
-    }
-
-    async fn invalidate(&self, key: &K) -> Result<()> {
-        Self::invalidate(self, key).await
-    }
-
-    async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
-        Self::invalidate_many(self, keys).await
-    }
-
-    async fn invalidate_all(&self) -> Result<()> {
-        Self::invalidate_all(self).await
-    }
-
-    fn stats(&self) -> Stats {
-        Self::stats(self)
-    }
-}
+larder_cache::read_pattern!(RefreshAhead, |cache| cache.inner.misses.keyspace(), V: Clone + Send + Sync + 'static);
 
 impl<K, V> Clone for RefreshAhead<K, V> {
     fn clone(&self) -> Self {

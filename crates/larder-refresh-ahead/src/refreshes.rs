@@ -102,9 +102,8 @@ impl<V> Refreshes<V> {
     /// Forgets those at rest: their claims are given back.
     pub(crate) fn forget_resting(&self) {
         let mut known = self.lock();
-        let keys = std::mem::take(&mut known.keys);
-        let (running, resting): (HashMap<_, _>, Vec<_>) = split(keys);
-        known.keys = running;
+        let at_rest = |_: &Key, state: &mut State<V>| matches!(state, State::Resting { .. });
+        let resting: Vec<_> = known.keys.extract_if(at_rest).collect();
         drop(known);
         // A claim that is dropped calls the store's side of the cache, which needs no lock of this one.
         drop(resting);
@@ -145,22 +144,6 @@ impl<V> Refreshes<V> {
     fn lock(&self) -> MutexGuard<'_, Known<V>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-type Split<V> = (HashMap<Key, State<V>>, Vec<(Key, State<V>)>);
-
-fn split<V>(keys: HashMap<Key, State<V>>) -> Split<V> {
-    let mut running = HashMap::new();
-    let mut resting = Vec::new();
-    for (key, state) in keys {
-        match state {
-            State::Running => {
-                running.insert(key, state);
-            }
-            State::Resting { .. } => resting.push((key, state)),
-        }
-    }
-    (running, resting)
 }
 
 impl<V> State<V> {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cancel;
 pub mod conformance;
 #[cfg(feature = "cache")]
 mod database;
@@ -9,6 +10,7 @@ mod redis_server;
 pub mod twins;
 mod watch;
 
+pub use cancel::drop_at_await;
 #[cfg(feature = "cache")]
 pub use database::Database;
 pub use fault::{Fault, FaultStore, Gate, Operation};

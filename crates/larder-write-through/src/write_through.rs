@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use larder_cache::{
-    CacheKey, CacheState, Codec, Error, ErrorKind, Keyspace, Result, Stats, WriteError, Written,
+    CacheKey, CacheState, Codec, Error, ErrorKind, Keyspace, Result, WriteError, Written,
     WrittenMany,
 };
 use larder_store::Store;
@@ -51,25 +51,6 @@ impl<K, V> WriteThrough<K, V> {
 
     pub(crate) fn new(keyspace: Keyspace<K, V>, writer: Arc<dyn AnyWriter<K, V>>) -> Self {
         Self { keyspace, writer }
-    }
-
-    /// What happened so far.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.keyspace.stats()
-    }
-
-    /// How many keys wait until the store can be told of a write. They are told each once, however often they were
-    /// written; 10,000 can wait.
-    #[must_use]
-    pub fn deferred(&self) -> usize {
-        self.keyspace.deferred()
-    }
-
-    /// How many tasks are under way in the background.
-    #[must_use]
-    pub fn tasks(&self) -> usize {
-        self.keyspace.tasks()
     }
 
     /// Waits for what is under way in the background, 5 s at the most. Call it before the program ends; the
@@ -166,27 +147,9 @@ where
     ) -> Result<WrittenMany<Vec<Option<V>>>> {
         self.keyspace.write_values(keys, writer).await
     }
-
-    /// Drops what is cached for this key, after a change that was made elsewhere. One round trip.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) if the store can't be told now: it is repeated in
-    /// the background until it is.
-    ///
-    /// # Cancellation
-    /// A dropped request is seen through in the background.
-    pub async fn invalidate(&self, key: &K) -> Result<()> {
-        self.keyspace.invalidate(key).await
-    }
-
-    /// [`invalidate`](Self::invalidate) for several keys in one round trip.
-    ///
-    /// # Errors
-    /// As [`invalidate`](Self::invalidate), if any of them was deferred.
-    pub async fn invalidate_many(&self, keys: &[K]) -> Result<()> {
-        self.keyspace.invalidate_many(keys).await
-    }
 }
+
+larder_cache::keyspace_methods!(WriteThrough, |cache| cache.keyspace);
 
 impl<K, V> Clone for WriteThrough<K, V> {
     fn clone(&self) -> Self {

@@ -1,12 +1,12 @@
 //! What write-through promises, with every failure of the store and the database, and a reader beside it.
 
-use std::{io, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use larder_cache_aside::{CacheAside, Source};
 use larder_memory::MemoryStore;
 use larder_redis::RedisStore;
 use larder_store::{ErrorKind as StoreErrorKind, Key, Namespace, Store};
-use larder_testing::{Database, Fault, FaultStore, Gate, Operation, RedisServer};
+use larder_testing::{Database, Fault, FaultStore, Gate, Operation, RedisServer, drop_at_await};
 use larder_write_through::{
     CacheState, ErrorKind, WriteError, WriteThrough, WriteThroughBuilder, Writer, async_trait,
 };
@@ -466,21 +466,6 @@ async fn a_panic_of_the_writer_is_the_caller_s_and_the_hold_runs_out() {
     sleep(HOLD).await;
     rig.assert_reads(1, Some("v0")).await;
     assert_eq!(rig.record(1).await, Some(b'V'));
-}
-
-/// Lets a future wait so many times, then drops it. Says whether it was dropped.
-async fn drop_at_await<T>(waits: usize, future: impl Future<Output = T>) -> bool {
-    let mut future = pin!(future);
-    let mut waited = 0;
-    std::future::poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(_) => Poll::Ready(false),
-        Poll::Pending if waited == waits => Poll::Ready(true),
-        Poll::Pending => {
-            waited += 1;
-            Poll::Pending
-        }
-    })
-    .await
 }
 
 #[tokio::test(start_paused = true)]

@@ -217,27 +217,25 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
 
     /// Looks at a key once more on behalf of the same read: as [`lookup`](Self::lookup), and not counted again.
     pub async fn lookup_again(&self, key: &K) -> Lookup<V> {
-        match self.address(key) {
-            Ok(address) => self.found(&address, self.core.store.get(&address).await),
-            Err(error) => Lookup::Failed(self.core.store_failed(error)),
-        }
+        self.ask(self.address(key)).await
     }
 
     /// Asks the store. One round trip, a plain GET.
     pub async fn lookup_waiting(&self, NotReady(address): NotReady) -> Lookup<V> {
-        let found = match address {
-            Ok(address) => self.found(&address, self.core.store.get(&address).await),
-            Err(error) => Lookup::Failed(self.core.store_failed(error)),
-        };
+        let found = self.ask(address).await;
         self.count(&found);
         found
     }
 
-    fn found(&self, address: &Key, record: larder_store::Result<Option<Bytes>>) -> Lookup<V> {
-        match record {
-            Ok(record) => self.read(address, record.as_ref()),
-            Err(error) => Lookup::Failed(self.core.store_failed(error)),
-        }
+    async fn ask(&self, address: larder_store::Result<Key>) -> Lookup<V> {
+        let error = match address {
+            Ok(address) => match self.core.store.get(&address).await {
+                Ok(record) => return self.read(&address, record.as_ref()),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        Lookup::Failed(self.core.store_failed(error))
     }
 
     /// Looks at several keys. One round trip, in their order.

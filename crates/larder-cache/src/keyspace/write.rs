@@ -5,7 +5,10 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 use larder_store::{
     BoxError, CacheKey, ErrorKind as StoreErrorKind, Key, Result as StoreResult, Step, StoreExt,
 };
-use tokio::{runtime::Handle, time::sleep};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
 
 use super::{Core, Keyspace};
 use crate::{
@@ -111,42 +114,31 @@ impl<K: CacheKey, V> Keyspace<K, V> {
         writer: impl Future<Output = Result<T, E>>,
     ) -> Result<Written<T>> {
         let keys = std::slice::from_ref(key);
-        let written = self.bracket(keys, writer, |_, _| Vec::new()).await?;
-        Ok(single(written))
+        let nothing = |_: &T, _, _, _| Ok(None);
+        Ok(single(self.bracket(keys, writer, nothing).await?))
     }
 
-    /// [`write`](Self::write) for a write that changes several rows, in one transaction say. Two round trips.
-    ///
-    /// # Errors
-    /// As [`write`](Self::write), for all keys together.
-    pub async fn write_many<T, E: Into<WriteError>>(
-        &self,
-        keys: &[K],
-        writer: impl Future<Output = Result<T, E>>,
-    ) -> Result<WrittenMany<T>> {
-        self.bracket(keys, writer, |_, _| Vec::new()).await
-    }
-
-    /// The one bracket. What is to be stored, if anything, is made from what the writer returned, under the tokens of
-    /// the holds.
+    /// The one bracket. What is to be stored at a place of the batch, if anything, is made from what the writer returned,
+    /// under the hold's token; the writer's time stands for what a load costs.
     async fn bracket<T, E: Into<WriteError>>(
         &self,
         keys: &[K],
         writer: impl Future<Output = Result<T, E>>,
-        values: impl FnOnce(&T, &[Token]) -> Vec<Result<Option<NewValue>>>,
+        new_value: impl Fn(&T, usize, Duration, Token) -> Result<Option<NewValue>>,
     ) -> Result<WrittenMany<T>> {
         // A key that can't be encoded was never cached.
-        let addresses: Vec<Option<Key>> = keys.iter().map(|key| self.address(key).ok()).collect();
-        let holds = self.core.begin(addresses.iter().flatten()).await?;
+        let addresses = keys.iter().map(|key| self.address(key).ok());
+        let holds = self.core.begin(addresses).await?;
+        let started = Instant::now();
         match writer.await.map_err(Into::into) {
             Ok(value) => {
-                let tokens = tokens(&addresses, &holds);
-                let values = values(&value, &tokens);
-                let cache = holds.end(&addresses, values).await;
+                let cost = started.elapsed();
+                let new_values = holds.each(|at, token| new_value(&value, at, cost, token));
+                let cache = holds.end(new_values).await;
                 Ok(WrittenMany { value, cache })
             }
             Err(WriteError::RolledBack(error)) => {
-                holds.end(&addresses, Vec::new()).await;
+                holds.end(Vec::new()).await;
                 Err(writer_failed(error))
             }
             // The commit may still come: a hold runs out by itself, and without one the drop invalidates.
@@ -171,13 +163,10 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         writer: impl Future<Output = Result<Option<V>, E>>,
     ) -> Result<Written<Option<V>>> {
         let keys = std::slice::from_ref(key);
-        let values = |value: &Option<V>, tokens: &[Token]| {
-            let token = tokens.first().copied();
-            token.map_or_else(Vec::new, |token| {
-                vec![self.encode_written(value.as_ref(), token)]
-            })
+        let value = |value: &Option<V>, _, cost, token| {
+            self.encode_value(value.as_ref(), None, cost, token)
         };
-        Ok(single(self.bracket(keys, writer, values).await?))
+        Ok(single(self.bracket(keys, writer, value).await?))
     }
 
     /// [`write_value`](Self::write_value) for several keys: the writer returns their values in the order of the keys.
@@ -190,16 +179,11 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         keys: &[K],
         writer: impl Future<Output = Result<Vec<Option<V>>, E>>,
     ) -> Result<WrittenMany<Vec<Option<V>>>> {
-        let values = |values: &Vec<Option<V>>, tokens: &[Token]| {
-            let encode =
-                |(value, token): (&Option<V>, &Token)| self.encode_written(value.as_ref(), *token);
-            values.iter().zip(tokens).map(encode).collect()
+        let value = |values: &Vec<Option<V>>, at: usize, cost, token| match values.get(at) {
+            Some(value) => self.encode_value(value.as_ref(), None, cost, token),
+            None => Ok(None),
         };
-        self.bracket(keys, writer, values).await
-    }
-
-    fn encode_written(&self, value: Option<&V>, token: Token) -> Result<Option<NewValue>> {
-        self.encode_value(value, None, Duration::ZERO, token)
+        self.bracket(keys, writer, value).await
     }
 }
 
@@ -214,30 +198,16 @@ fn writer_failed(error: BoxError) -> Error {
     Error::new(ErrorKind::Writer, "the writer failed").with_source(error)
 }
 
-/// The tokens in the order of the keys; one that nothing is stored under where a key has no address.
-fn tokens(addresses: &[Option<Key>], holds: &Holds) -> Vec<Token> {
-    let mut held = holds.held.iter().map(|hold| hold.token);
-    let token = |address: &Option<Key>| match address {
-        Some(_) => held.next().unwrap_or(Token::NONE),
-        None => Token::NONE,
-    };
-    addresses.iter().map(token).collect()
-}
-
 impl Core {
-    async fn begin(self: &Arc<Self>, addresses: impl Iterator<Item = &Key>) -> Result<Holds> {
-        let mut held = Vec::new();
-        for address in addresses {
-            let token = Token::fresh().map_err(|error| self.store_failed(error))?;
-            held.push(Hold {
-                address: address.clone(),
-                token,
-                acknowledged: false,
-            });
-        }
+    async fn begin(
+        self: &Arc<Self>,
+        addresses: impl Iterator<Item = Option<Key>>,
+    ) -> Result<Holds> {
+        let hold = |address: Option<Key>| address.map(Hold::new).transpose();
+        let held: larder_store::Result<_> = addresses.map(hold).collect();
         let mut holds = Holds {
             core: Arc::clone(self),
-            held,
+            held: held.map_err(|error| self.store_failed(error))?,
             running: false,
         };
         holds.request().await?;
@@ -304,7 +274,8 @@ fn refused(error: Error) -> Error {
 /// Keys held by a writer.
 struct Holds {
     core: Arc<Core>,
-    held: Vec<Hold>,
+    /// In the order of the keys; none for a key that can't be encoded.
+    held: Vec<Option<Hold>>,
     /// Whether the writer may be at it.
     running: bool,
 }
@@ -319,6 +290,14 @@ struct Hold {
 }
 
 impl Hold {
+    fn new(address: Key) -> StoreResult<Self> {
+        Ok(Self {
+            address,
+            token: Token::fresh()?,
+            acknowledged: false,
+        })
+    }
+
     /// The end of it. What was not acknowledged must not become a value.
     fn end(&self, value: Option<NewValue>) -> (Key, End) {
         let end = End {
@@ -332,7 +311,7 @@ impl Hold {
 impl Holds {
     /// Asks for the holds. If some are not granted, and the store is required, those that are end again.
     async fn request(&mut self) -> Result<()> {
-        if self.held.is_empty() {
+        if self.held.iter().flatten().next().is_none() {
             return Ok(());
         }
         let lifetime = self.core.settings.hold;
@@ -340,16 +319,21 @@ impl Holds {
             let token = hold.token;
             (hold.address.clone(), Begin { token, lifetime })
         };
-        let begins: Vec<_> = self.held.iter().map(begin).collect();
+        let begins: Vec<_> = self.held.iter().flatten().map(begin).collect();
         let store = Arc::clone(&self.core.store);
         let request = async move { store.apply_many(&begins).await };
         let begun = SeeThrough::new(&self.core.tasks, request, self.unused()).await;
         let replies = match begun {
             Ok(replies) => replies,
-            Err(error) => self.held.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => self
+                .held
+                .iter()
+                .flatten()
+                .map(|_| Err(error.clone()))
+                .collect(),
         };
         let mut failure = None;
-        for (hold, reply) in self.held.iter_mut().zip(replies) {
+        for (hold, reply) in self.held.iter_mut().flatten().zip(replies) {
             match reply {
                 Ok(()) => hold.acknowledged = true,
                 Err(error) => failure = Some(self.core.store_failed(error)),
@@ -358,7 +342,7 @@ impl Holds {
         match failure {
             Some(error) if self.core.settings.store_required => {
                 // Nothing was written, so nobody has to know; what was granted runs out anyway.
-                for hold in &self.held {
+                for hold in self.held.iter().flatten() {
                     let (key, end) = hold.end(None);
                     self.core.outbox.give_back(key, end.update());
                 }
@@ -368,39 +352,46 @@ impl Holds {
         }
     }
 
+    /// What is to be stored for each key.
+    fn each(
+        &self,
+        new_value: impl Fn(usize, Token) -> Result<Option<NewValue>>,
+    ) -> Vec<Result<Option<NewValue>>> {
+        let holds = self.held.iter().enumerate();
+        let value = |(at, hold): (usize, &Option<Hold>)| match hold {
+            Some(hold) => new_value(at, hold.token),
+            None => Ok(None),
+        };
+        holds.map(value).collect()
+    }
+
     /// Ends the holds after the writer is done, and says what became of each key.
-    async fn end(
-        mut self,
-        addresses: &[Option<Key>],
-        values: Vec<Result<Option<NewValue>>>,
-    ) -> Vec<CacheState> {
+    async fn end(mut self, new_values: Vec<Result<Option<NewValue>>>) -> Vec<CacheState> {
         self.running = false;
-        let mut values = values.into_iter();
-        let mut held = self.held.iter();
+        let mut new_values = new_values.into_iter();
         let mut ends = Vec::with_capacity(self.held.len());
         let mut unstored = Vec::with_capacity(self.held.len());
-        for address in addresses {
-            let value = values.next().unwrap_or(Ok(None));
-            let hold = address.as_ref().and_then(|_| held.next());
+        for hold in &self.held {
+            let (value, error) = match new_values.next() {
+                Some(Ok(value)) => (value, None),
+                Some(Err(error)) => (None, Some(error)),
+                None => (None, None),
+            };
             if let Some(hold) = hold {
-                let (value, error) = match value {
-                    Ok(value) => (value, None),
-                    Err(error) => (None, Some(error)),
-                };
                 ends.push(hold.end(value));
                 unstored.push(error);
             }
         }
-        let mut states = self.send(ends).await.into_iter().zip(unstored);
-        let state = |address: &Option<Key>| match address {
-            Some(_) => match states.next() {
-                Some((CacheState::Invalidated, Some(error))) => CacheState::NotStored(error),
-                Some((state, _)) => state,
-                None => CacheState::Invalidated,
-            },
+        let states = self.send(ends).await.into_iter().zip(unstored);
+        let mut states = states.map(|(state, error)| match (state, error) {
+            (CacheState::Invalidated, Some(error)) => CacheState::NotStored(error),
+            (state, _) => state,
+        });
+        let state = |hold: &Option<Hold>| match hold {
+            Some(_) => states.next().unwrap_or(CacheState::Invalidated),
             None => CacheState::Invalidated,
         };
-        addresses.iter().map(state).collect()
+        self.held.iter().map(state).collect()
     }
 
     async fn send(&self, ends: Vec<(Key, End)>) -> Vec<CacheState> {
@@ -426,7 +417,8 @@ impl Holds {
 
     /// Ends them without a value.
     fn ending(&self) -> impl Future<Output = ()> + Send + use<> {
-        let ends: Vec<_> = self.held.iter().map(|hold| hold.end(None)).collect();
+        let held = self.held.iter().flatten();
+        let ends: Vec<_> = held.map(|hold| hold.end(None)).collect();
         let core = Arc::clone(&self.core);
         async move {
             core.end(ends).await;
@@ -452,7 +444,8 @@ impl Drop for Holds {
         if !self.running {
             return;
         }
-        let unheld = self.held.iter().filter(|hold| !hold.acknowledged);
+        let held = self.held.iter().flatten();
+        let unheld = held.filter(|hold| !hold.acknowledged);
         let keys: Vec<Key> = unheld.map(|hold| hold.address.clone()).collect();
         if keys.is_empty() {
             return;

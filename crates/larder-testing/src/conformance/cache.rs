@@ -5,13 +5,13 @@
 #![expect(clippy::missing_panics_doc, reason = "said once, above")]
 #![expect(clippy::unwrap_used, reason = "a failing cache fails the test here")]
 
-use std::{io, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use larder_cache::{Cache, ErrorKind, Freshness, Source};
 use larder_store::{ErrorKind as StoreErrorKind, Namespace, Store};
 use tokio::time::{sleep, timeout};
 
-use crate::{Database, Fault, FaultStore, Operation};
+use crate::{Database, Fault, FaultStore, Operation, drop_at_await};
 
 /// The cache under test.
 pub type Subject = Arc<dyn Cache<u64, String>>;
@@ -397,21 +397,6 @@ fn slow(store: Arc<dyn Store>) -> FaultStore {
         store.inject(Operation::Any, Fault::Delay(Duration::from_millis(1)));
     }
     store
-}
-
-/// Lets a future wait so many times, then drops it. Says whether it was dropped.
-async fn drop_at_await<T>(waits: usize, future: impl Future<Output = T>) -> bool {
-    let mut future = pin!(future);
-    let mut waited = 0;
-    std::future::poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(_) => Poll::Ready(false),
-        Poll::Pending if waited == waits => Poll::Ready(true),
-        Poll::Pending => {
-            waited += 1;
-            Poll::Pending
-        }
-    })
-    .await
 }
 
 /// Nobody loads this key any more: soon a read finds it in the store.
