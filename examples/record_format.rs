@@ -65,6 +65,7 @@ fn listing() -> anyhow::Result<String> {
     let value = PlainValue {
         payload: b"tea".to_vec(),
         negative: false,
+        version: None,
         ttl: Duration::from_secs(60),
     };
     let filled = step(&steps::fill(TOKEN, &value), Some(&lease))?;
@@ -101,6 +102,26 @@ fn listing() -> anyhow::Result<String> {
         &[&head[..], &seal].concat(),
     )?;
 
+    let newer = PlainValue {
+        version: Some(7),
+        ..value
+    };
+    let versioned = step(&steps::fill(TOKEN, &newer), Some(&lease))?;
+    let head = [
+        MAGIC,
+        (1, "tag 'V'"),
+        (16, "stamp"),
+        (1, "flags: versioned"),
+    ];
+    let (payload, seal) = seal.split_last().context("a field")?;
+    let fields = [&head[..], seal, &[(8, "version: 7"), *payload]].concat();
+    list(
+        &mut out,
+        "The value of a row with a version",
+        &versioned,
+        &fields,
+    )?;
+
     let held = step(&steps::begin(TOKEN, Duration::from_secs(10)), Some(&filled))?;
     let held = step(&steps::begin(OTHER, Duration::from_secs(10)), Some(&held))?;
     let fields = [
@@ -134,8 +155,9 @@ fn read(record: &[u8]) -> Option<(u8, &[u8])> {
         return None; // damaged
     }
     let (_soft_ttl_ms_and_cost_us, rest) = sealed.split_at_checked(8 + 4)?;
-    let (codec, payload) = rest.split_first()?;
-    Some((*codec, payload))
+    let (codec, rest) = rest.split_first()?;
+    let version = if flags & 4 != 0 { 8 } else { 0 };
+    Some((*codec, rest.get(version..)?))
 }
 
 /// The CRC-32 of zlib, PNG and gzip.

@@ -56,7 +56,8 @@ impl Actor {
         let readers = (1..=bounds.readers).map(|number| Self::Reader(Reader::new(number)));
         let writers = (1..=bounds.writers).map(|number| Self::Writer(Writer::new(number, bounds)));
         let numbers = bounds.writers + 1..=bounds.writers + bounds.invalidators;
-        let invalidators = numbers.map(|number| Self::Invalidator(Invalidator::new(number)));
+        let invalidators =
+            numbers.map(|number| Self::Invalidator(Invalidator::new(number, bounds)));
         readers.chain(writers).chain(invalidators).collect()
     }
 
@@ -87,8 +88,7 @@ impl Actor {
         match self {
             Self::Reader(reader) => reader.unanswered(bounds),
             Self::Writer(writer) => writer.unanswered(),
-            // It repeats its invalidation until it is told.
-            Self::Invalidator(_) => {}
+            Self::Invalidator(invalidator) => invalidator.unanswered(),
         }
     }
 

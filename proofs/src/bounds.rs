@@ -22,6 +22,8 @@ pub struct Bounds {
     pub failures: u8,
     /// Whether an end may carry the value (write-through) or not; then both are tried.
     pub write_through: bool,
+    /// Whether writers that only invalidate put their version first, and invalidate where that goes unanswered.
+    pub puts: bool,
     /// Whether a value that a reader sees may be due, so that it claims and refreshes it.
     pub refresh: bool,
     /// Whether a reader that is refused a lease asks to be told of its end and tries once more.

@@ -21,8 +21,8 @@ pub use mutants::Mutant;
 pub use properties::{AT_REST, HOLDS_PROTECT, NO_STALE_READ, NOTICE};
 pub use run::{Report, prove, refute};
 pub use scenarios::{
-    FAILURE, HUNTING_GROUND, MIXED, READ_AND_WRITE, REFRESH, SCENARIOS, Scenario, WAIT,
-    WRITE_THROUGH,
+    FAILURE, HUNTING_GROUND, MIXED, PUT_IF_NEWER, READ_AND_WRITE, REFRESH, SCENARIOS, Scenario,
+    WAIT, WRITE_THROUGH,
 };
 pub use sightings::{Sight, Sightings};
 pub use trace::Trace;

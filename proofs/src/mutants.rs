@@ -37,11 +37,15 @@ pub enum Mutant {
     BlindPut,
     /// refresh replaces whatever value is there, without a look at stamp and claim.
     BlindRefresh,
+    /// put_if_newer replaces a value without a look at its version.
+    PutIgnoresVersion,
+    /// put_if_newer leaves a lease alone, since it is no value.
+    PutSparesLease,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::NoTaint,
         Self::OneMarker,
         Self::BeginOverwrites,
@@ -52,6 +56,8 @@ impl Mutant {
         Self::BlindFill,
         Self::BlindPut,
         Self::BlindRefresh,
+        Self::PutIgnoresVersion,
+        Self::PutSparesLease,
     ];
 
     /// The mistake in a few words.
@@ -68,6 +74,8 @@ impl Mutant {
             Self::BlindFill => "cache-aside with a blind SET",
             Self::BlindPut => "write-through with a blind SET",
             Self::BlindRefresh => "refresh without stamp and claim",
+            Self::PutIgnoresVersion => "put_if_newer ignores the version",
+            Self::PutSparesLease => "put_if_newer spares a lease",
         }
     }
 
@@ -99,6 +107,12 @@ impl Mutant {
                 unanswered: 0,
                 ..ground
             },
+            Self::PutIgnoresVersion | Self::PutSparesLease => Bounds {
+                writers: 0,
+                invalidators: 2,
+                puts: true,
+                ..ground
+            },
             _ => ground,
         }
     }
@@ -126,6 +140,12 @@ impl Mutant {
             (Self::BlindRefresh, Request::Refresh { claim, version, .. }) if is_value(record) => {
                 fill_blindly(claim, version)
             }
+            (Self::PutIgnoresVersion, Request::PutIfNewer(token, version)) if is_value(record) => {
+                fill_blindly(token, version)
+            }
+            (Self::PutSparesLease, Request::PutIfNewer(..)) if is_lease(record) => {
+                Outcome::keep(Reply::Int(0))
+            }
             _ => real(),
         }
     }
@@ -133,6 +153,10 @@ impl Mutant {
 
 fn is_value(record: Option<&Bytes>) -> bool {
     cached_version(record).is_some()
+}
+
+fn is_lease(record: Option<&Bytes>) -> bool {
+    record.is_some_and(|bytes| matches!(Record::parse(bytes), Record::Lease { .. }))
 }
 
 fn holds(record: Option<&Bytes>, token: Token) -> bool {

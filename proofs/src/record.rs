@@ -19,6 +19,7 @@ pub(crate) fn value(version: u8) -> PlainValue {
     PlainValue {
         payload: vec![version],
         negative: false,
+        version: Some(version.into()),
         ttl: LIFETIME,
     }
 }

@@ -31,6 +31,7 @@ pub(crate) enum Request {
         version: u8,
     },
     Invalidate,
+    PutIfNewer(Token, u8),
     Begin(Token),
     End(Token, Option<u8>),
 }
@@ -51,6 +52,9 @@ impl Request {
                 version,
             } => steps::refresh(stamp.plain(), claim.plain(), &value(version)),
             Self::Invalidate => steps::invalidate(),
+            Self::PutIfNewer(token, version) => {
+                steps::put_if_newer(token.plain(), version.into(), Some(&value(version)))
+            }
             Self::Begin(token) => steps::begin(token.plain(), LIFETIME),
             Self::End(token, version) => steps::end(token.plain(), version.map(value).as_ref()),
         }
@@ -72,6 +76,7 @@ impl fmt::Display for Request {
                 version,
             } => write!(f, "refresh({stamp}, {claim}, v{version})"),
             Self::Invalidate => f.write_str("invalidate"),
+            Self::PutIfNewer(token, version) => write!(f, "put_if_newer({token}, v{version})"),
             Self::Begin(token) => write!(f, "begin({token})"),
             Self::End(token, None) => write!(f, "end({token}, none)"),
             Self::End(token, Some(version)) => write!(f, "end({token}, v{version})"),

@@ -24,6 +24,7 @@ const LEAST: Bounds = Bounds {
     unanswered: 1,
     failures: 0,
     write_through: false,
+    puts: false,
     refresh: false,
     waits: false,
     mutant: None,
@@ -137,6 +138,37 @@ pub const REFRESH: Scenario = Scenario {
     ],
 };
 
+/// Writers without a bracket that put their row if it is newer, beside one with a bracket.
+pub const PUT_IF_NEWER: Scenario = Scenario {
+    name: "put if newer",
+    quick: Bounds {
+        writers: 1,
+        invalidators: 2,
+        write_through: true,
+        puts: true,
+        ..LEAST
+    },
+    full: Bounds {
+        readers: 2,
+        writers: 1,
+        invalidators: 2,
+        failures: 1,
+        write_through: true,
+        puts: true,
+        refresh: true,
+        ..LEAST
+    },
+    sights: &[
+        Sight::FillStored,
+        Sight::EndStored,
+        Sight::PutStored,
+        Sight::PutKept,
+        Sight::PutDropped,
+        Sight::LateChange,
+        Sight::ValueAtRest,
+    ],
+};
+
 /// Readers that are refused a lease, ask to be told of its end, and try once more.
 pub const WAIT: Scenario = Scenario {
     name: "wait",
@@ -175,4 +207,12 @@ pub const MIXED: Scenario = Scenario {
 };
 
 /// All of them.
-pub const SCENARIOS: [Scenario; 6] = [READ_AND_WRITE, WRITE_THROUGH, FAILURE, REFRESH, WAIT, MIXED];
+pub const SCENARIOS: [Scenario; 7] = [
+    READ_AND_WRITE,
+    WRITE_THROUGH,
+    FAILURE,
+    REFRESH,
+    PUT_IF_NEWER,
+    WAIT,
+    MIXED,
+];

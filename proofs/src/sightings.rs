@@ -34,6 +34,12 @@ pub enum Sight {
     RefreshSuperseded,
     /// A claim was refused.
     ClaimRefused,
+    /// A put replaced an older value.
+    PutStored,
+    /// A put found a newer value, or the same, or nothing.
+    PutKept,
+    /// A put dropped a lease, or tainted holds.
+    PutDropped,
     /// An abort gave its lease back.
     Aborted,
     /// An unclaim gave its claim back.
@@ -60,6 +66,9 @@ impl Sight {
         Self::RefreshStored,
         Self::RefreshSuperseded,
         Self::ClaimRefused,
+        Self::PutStored,
+        Self::PutKept,
+        Self::PutDropped,
         Self::Aborted,
         Self::Unclaimed,
         Self::Notified,
@@ -83,6 +92,9 @@ impl Sight {
             (Request::Refresh { .. }, _) if done => Self::RefreshStored,
             (Request::Refresh { .. }, _) => Self::RefreshSuperseded,
             (Request::Claim { .. }, _) if !done => Self::ClaimRefused,
+            (Request::PutIfNewer(..), Reply::Int(2)) => Self::PutStored,
+            (Request::PutIfNewer(..), Reply::Int(1)) => Self::PutDropped,
+            (Request::PutIfNewer(..), _) => Self::PutKept,
             (Request::Abort(_), _) if done => Self::Aborted,
             (Request::Unclaim { .. }, _) if done => Self::Unclaimed,
             _ => return None,
@@ -90,7 +102,7 @@ impl Sight {
     }
 }
 
-const COUNT: usize = 16;
+const COUNT: usize = 19;
 
 /// How often each [`Sight`] was seen: once for every transition that shows it. The checker may take a
 /// transition again to retrace a path, so the counts tell "never" from "often", and nothing finer.

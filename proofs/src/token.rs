@@ -12,6 +12,7 @@ pub(crate) struct Token(u8);
 const LEASES: u8 = 0x10;
 const CLAIMS: u8 = 0x40;
 const HOLDS: u8 = 0x50;
+const PUTS: u8 = 0x60;
 
 impl Token {
     /// The stamp of the value that is cached before anything happens.
@@ -30,6 +31,11 @@ impl Token {
     /// What a writer holds the key with.
     pub(crate) const fn hold(writer: u8) -> Self {
         Self(HOLDS + writer)
+    }
+
+    /// What a plain writer puts its row with.
+    pub(crate) const fn put(writer: u8) -> Self {
+        Self(PUTS + writer)
     }
 
     /// As the protocol's steps take it.
@@ -51,6 +57,7 @@ impl fmt::Display for Token {
             LEASES => write!(f, "l{number}"),
             CLAIMS => write!(f, "c{number}"),
             HOLDS => write!(f, "w{number}"),
+            PUTS => write!(f, "p{number}"),
             _ => write!(f, "l{number}'"),
         }
     }

@@ -65,6 +65,16 @@ fn blind_refresh() {
     found_out(Mutant::BlindRefresh, 7);
 }
 
+#[test]
+fn put_ignores_version() {
+    found_out(Mutant::PutIgnoresVersion, 4);
+}
+
+#[test]
+fn put_spares_lease() {
+    found_out(Mutant::PutSparesLease, 6);
+}
+
 /// Writers alone: two with a bracket, one of which dies, and one without.
 const WRITERS: Bounds = Bounds {
     readers: 0,

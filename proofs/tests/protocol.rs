@@ -2,7 +2,8 @@
 //! `cargo run --release -p larder-proofs`.
 
 use larder_proofs::{
-    FAILURE, MIXED, READ_AND_WRITE, REFRESH, Scenario, Sight, WAIT, WRITE_THROUGH, prove,
+    FAILURE, MIXED, PUT_IF_NEWER, READ_AND_WRITE, REFRESH, Scenario, Sight, WAIT, WRITE_THROUGH,
+    prove,
 };
 
 #[track_caller]
@@ -39,6 +40,11 @@ fn one_failure_leaves_nothing_stale() {
 #[test]
 fn refreshing_leaves_nothing_stale() {
     holds(&REFRESH);
+}
+
+#[test]
+fn putting_newer_rows_leaves_nothing_stale() {
+    holds(&PUT_IF_NEWER);
 }
 
 #[test]

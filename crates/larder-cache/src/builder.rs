@@ -7,7 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 #[cfg(feature = "zstd")]
 use crate::compression::Compression;
-use crate::{Codec, Error, ErrorKind, Keyspace, MessagePack, Result, expiry::Expiry};
+use crate::{
+    Codec, Error, ErrorKind, Keyspace, MessagePack, Result, expiry::Expiry, keyspace::RowVersion,
+};
 
 /// What the steps need to know.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +30,7 @@ pub struct KeyspaceBuilder<K, V> {
     name: String,
     version: u32,
     codec: Arc<dyn Codec<V>>,
+    row_version: Option<RowVersion<V>>,
     settings: Settings,
     /// If it was set; otherwise it follows the load timeout.
     lease: Option<Duration>,
@@ -51,6 +54,7 @@ impl<K, V> KeyspaceBuilder<K, V> {
             name: name.to_owned(),
             version: 1,
             codec: Arc::new(codec),
+            row_version: None,
             settings: Settings {
                 expiry: Expiry {
                     ttl: Duration::from_secs(300),
@@ -115,6 +119,15 @@ impl<K, V> KeyspaceBuilder<K, V> {
     pub fn grace_at_least(mut self, grace: Duration) -> Self {
         let set = &mut self.settings.expiry.grace;
         *set = grace.max(*set);
+        self
+    }
+
+    /// How to tell the database's version of a row from its value, such as a counter column or a change's time: larger is
+    /// newer. Entries then carry it, and [`put_if_newer`](Keyspace::put_if_newer) can compare. The default: entries have
+    /// none.
+    #[must_use]
+    pub fn row_version(mut self, version: impl Fn(&V) -> u64 + Send + Sync + 'static) -> Self {
+        self.row_version = Some(Arc::new(version));
         self
     }
 
@@ -208,6 +221,7 @@ impl<K, V> KeyspaceBuilder<K, V> {
             self.store,
             namespace,
             self.codec,
+            self.row_version,
             self.settings,
         ))
     }
@@ -243,6 +257,10 @@ macro_rules! keyspace_settings {
                 /// Keeps an entry for this long past its TTL, to be served if the loader fails
                 /// (stale-if-error). The default: zero.
                 grace(grace: ::std::time::Duration);
+                /// How to tell the database's version of a row from its value, such as a counter column or a change's time:
+                /// larger is newer. Entries then carry it, for
+                /// [`put_if_newer`](larder_cache::Keyspace::put_if_newer). The default: entries have none.
+                row_version(version: impl Fn(&V) -> u64 + Send + Sync + 'static);
                 /// How long a load may take before it fails as
                 /// [`ErrorKind::LoaderTimeout`](larder_cache::ErrorKind::LoaderTimeout). The default: 10 s.
                 load_timeout(timeout: ::std::time::Duration);

@@ -4,14 +4,15 @@
 //!
 //! ```text
 //! lease   "LDR" 1 'L'  token:16  flags:1                                  flags: 1 = waited
-//! value   "LDR" 1 'V'  token:16  flags:1  [claim:16 deadline_ms:8]        flags: 1 = negative, 2 = claimed
-//!         created_ms:8  crc32:4  soft_ttl_ms:8  cost_us:4  codec:1  payload
+//! value   "LDR" 1 'V'  token:16  flags:1  [claim:16 deadline_ms:8]        flags: 1 = negative, 2 = claimed,
+//!         created_ms:8  crc32:4  soft_ttl_ms:8  cost_us:4  codec:1               4 = versioned
+//!         [version:8]  payload
 //! holds   "LDR" 1 'H'  taint:1  (token:16 deadline_ms:8)+
 //! ```
 //!
 //! `crc32` is the CRC-32 of zlib and PNG over everything that follows it. `created_ms` and `deadline_ms` are
 //! times of the store, `soft_ttl_ms` is how long after its creation the value counts as fresh, `cost_us` how
-//! long it took to load. A negative value has no payload.
+//! long it took to load or to write, `version` the database's own for that row. A negative value has no payload.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -23,11 +24,13 @@ const FLAGS: usize = HEAD + Token::LEN;
 const LEASE_LEN: usize = FLAGS + 1;
 const CLAIM_LEN: usize = Token::LEN + 8;
 const SEAL_LEN: usize = 4 + 8 + 4 + 1;
+const VERSION_LEN: usize = 8;
 const HOLD_LEN: usize = Token::LEN + 8;
 
 const WAITED: u8 = 1;
 const NEGATIVE: u8 = 1;
 const CLAIMED: u8 = 2;
+pub(crate) const VERSIONED: u8 = 4;
 
 /// What the bytes at a key are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,7 @@ pub(crate) struct ValueFrame<'a> {
     pub(crate) negative: bool,
     pub(crate) claim: Option<Hold>,
     pub(crate) created_ms: u64,
+    pub(crate) versioned: bool,
     /// Still sealed: the checksum is looked at when the value is opened.
     pub(crate) sealed: &'a [u8],
 }
@@ -120,7 +124,8 @@ impl<'a> ValueFrame<'a> {
         }
         let created_ms = read_u64(record.get(at..)?)?;
         at += 8;
-        if record.len() < at + SEAL_LEN {
+        let versioned = flags & VERSIONED != 0;
+        if record.len() < at + SEAL_LEN + if versioned { VERSION_LEN } else { 0 } {
             return None;
         }
         Some(Self {
@@ -128,6 +133,7 @@ impl<'a> ValueFrame<'a> {
             negative: flags & NEGATIVE != 0,
             claim,
             created_ms,
+            versioned,
             sealed: &record[at..],
         })
     }
@@ -135,14 +141,21 @@ impl<'a> ValueFrame<'a> {
     pub(crate) fn to_bytes(&self) -> Bytes {
         let mut out = head(b'V', LEASE_LEN + CLAIM_LEN + 8 + self.sealed.len());
         out.put_slice(self.stamp.as_bytes());
-        let claimed = if self.claim.is_some() { CLAIMED } else { 0 };
-        out.put_u8(u8::from(self.negative) | claimed);
+        let flag = |set, flag| if set { flag } else { 0 };
+        let claimed = flag(self.claim.is_some(), CLAIMED);
+        out.put_u8(flag(self.negative, NEGATIVE) | claimed | flag(self.versioned, VERSIONED));
         if let Some(claim) = self.claim {
             claim.write(&mut out);
         }
         out.put_u64(self.created_ms);
         out.put_slice(self.sealed);
         out.freeze()
+    }
+
+    /// The database's version of the row, if the record has it. Read without a look at the checksum, as the scripts do.
+    pub(crate) fn version(&self) -> Option<u64> {
+        let version = self.sealed.get(SEAL_LEN..).filter(|_| self.versioned);
+        read_u64(version?)
     }
 }
 
@@ -205,15 +218,18 @@ pub(crate) struct Seal {
     pub(crate) soft_ttl_ms: u64,
     pub(crate) cost_us: u32,
     pub(crate) codec: u8,
+    pub(crate) version: Option<u64>,
 }
 
 impl Seal {
     /// Room for the seal, to be followed by the payload and then [`close`](Self::close)d.
-    pub(crate) fn room() -> Vec<u8> {
-        vec![0; SEAL_LEN]
+    pub(crate) fn room(version: Option<u64>) -> Vec<u8> {
+        let mut room = vec![0; SEAL_LEN];
+        room.extend(version.into_iter().flat_map(u64::to_be_bytes));
+        room
     }
 
-    /// Writes the seal before the payload, checksum first.
+    /// Writes the seal before the payload, checksum first. The version is in its [`room`](Self::room) already.
     pub(crate) fn close(self, mut sealed: Vec<u8>) -> Bytes {
         sealed[4..12].copy_from_slice(&self.soft_ttl_ms.to_be_bytes());
         sealed[12..16].copy_from_slice(&self.cost_us.to_be_bytes());
@@ -225,7 +241,8 @@ impl Seal {
 
     /// The seal and the payload behind it; `None` if the checksum doesn't hold.
     #[inline]
-    pub(crate) fn open(sealed: &[u8]) -> Option<(Self, &[u8])> {
+    pub(crate) fn open<'a>(frame: &ValueFrame<'a>) -> Option<(Self, &'a [u8])> {
+        let sealed = frame.sealed;
         let checksum = u32::from_be_bytes(*sealed.first_chunk()?);
         let rest = sealed.get(4..)?;
         if rest.len() < SEAL_LEN - 4 || crc32fast::hash(rest) != checksum {
@@ -235,8 +252,14 @@ impl Seal {
             soft_ttl_ms: read_u64(rest)?,
             cost_us: u32::from_be_bytes(*rest[8..].first_chunk()?),
             codec: rest[12],
+            version: frame.version(),
         };
-        Some((seal, &rest[13..]))
+        let payload = if frame.versioned {
+            13 + VERSION_LEN
+        } else {
+            13
+        };
+        Some((seal, rest.get(payload..)?))
     }
 }
 

@@ -5,6 +5,7 @@ mod codec;
 mod invalidate;
 mod lease;
 mod lookup;
+mod put_if_newer;
 mod wait;
 mod write;
 
@@ -39,8 +40,12 @@ pub struct Keyspace<K, V> {
     codec: Arc<dyn Codec<V>>,
     /// The codec's own, asked once.
     codec_id: u8,
+    row_version: Option<RowVersion<V>>,
     keys: PhantomData<fn(&K)>,
 }
+
+/// How to tell the database's version of a row.
+pub(crate) type RowVersion<V> = Arc<dyn Fn(&V) -> u64 + Send + Sync>;
 
 /// What doesn't depend on the types.
 struct Core {
@@ -57,6 +62,7 @@ impl<K, V: 'static> Keyspace<K, V> {
         store: Arc<dyn Store>,
         namespace: Namespace,
         codec: Arc<dyn Codec<V>>,
+        row_version: Option<RowVersion<V>>,
         settings: Settings,
     ) -> Self {
         let counters = Arc::<Counters>::default();
@@ -73,6 +79,7 @@ impl<K, V: 'static> Keyspace<K, V> {
             }),
             codec_id: codec.id(),
             codec,
+            row_version,
             keys: PhantomData,
         }
     }
@@ -85,6 +92,7 @@ impl<K, V> Keyspace<K, V> {
             core: Arc::clone(&self.core),
             codec: Arc::clone(&self.codec),
             codec_id: self.codec_id,
+            row_version: self.row_version.clone(),
             keys: PhantomData,
         }
     }
@@ -192,6 +200,7 @@ impl<K, V> Clone for Keyspace<K, V> {
             core: Arc::clone(&self.core),
             codec: Arc::clone(&self.codec),
             codec_id: self.codec_id,
+            row_version: self.row_version.clone(),
             keys: PhantomData,
         }
     }

@@ -11,6 +11,7 @@ mod end;
 mod fill;
 mod invalidate;
 mod lease;
+mod put_if_newer;
 mod refresh;
 mod unclaim;
 mod wait;
@@ -22,6 +23,7 @@ pub(crate) use end::{End, Ended};
 pub(crate) use fill::Fill;
 pub(crate) use invalidate::Invalidate;
 pub(crate) use lease::{Lease, Leased};
+pub(crate) use put_if_newer::{Put, PutIfNewer};
 pub(crate) use refresh::Refresh;
 pub(crate) use unclaim::Unclaim;
 pub(crate) use wait::Wait;
@@ -34,13 +36,13 @@ use larder_store::Script;
 use larder_store::{Arg, Input, NewTtl, Outcome, Reply, Write};
 
 use crate::{
-    frame::{Frame, HoldsFrame, ValueFrame},
+    frame::{Frame, HoldsFrame, VERSIONED, ValueFrame},
     token::Token,
 };
 
 /// Every script of the protocol, for tests that run both twins.
 #[cfg(feature = "protocol")]
-pub(crate) static SCRIPTS: [&Script; 10] = [
+pub(crate) static SCRIPTS: [&Script; 11] = [
     &lease::SCRIPT,
     &wait::SCRIPT,
     &fill::SCRIPT,
@@ -49,6 +51,7 @@ pub(crate) static SCRIPTS: [&Script; 10] = [
     &refresh::SCRIPT,
     &unclaim::SCRIPT,
     &invalidate::SCRIPT,
+    &put_if_newer::SCRIPT,
     &begin::SCRIPT,
     &end::SCRIPT,
 ];
@@ -61,6 +64,7 @@ const HOLDS_LUA: &str = include_str!("protocol/holds_frame.lua");
 #[derive(Debug, Clone)]
 pub(crate) struct NewValue {
     pub(crate) negative: bool,
+    pub(crate) versioned: bool,
     pub(crate) sealed: Bytes,
     /// How long it counts as fresh.
     pub(crate) soft_ttl: Duration,
@@ -70,7 +74,8 @@ pub(crate) struct NewValue {
 
 impl NewValue {
     fn flags(&self) -> i64 {
-        i64::from(self.negative)
+        let versioned = if self.versioned { VERSIONED } else { 0 };
+        i64::from(u8::from(self.negative) | versioned)
     }
 }
 
@@ -107,6 +112,7 @@ fn value(stamp: Token, flags: &Arg, sealed: &Arg, input: &Input<'_>) -> Bytes {
         stamp,
         negative: flags.as_int() & 1 != 0,
         claim: None,
+        versioned: flags.as_int() & i64::from(VERSIONED) != 0,
         created_ms: input.now.as_millis(),
         sealed: sealed.as_bytes(),
     }

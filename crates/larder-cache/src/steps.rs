@@ -9,8 +9,8 @@ use larder_store::{Script, Step, Update};
 use crate::{
     frame::{Frame, Seal},
     protocol::{
-        Abort, Begin, Claim, End, Fill, Invalidate, Lease, NewValue, Refresh, SCRIPTS, Unclaim,
-        Wait,
+        Abort, Begin, Claim, End, Fill, Invalidate, Lease, NewValue, PutIfNewer, Refresh, SCRIPTS,
+        Unclaim, Wait,
     },
     token::Token,
 };
@@ -98,6 +98,17 @@ pub fn invalidate() -> Update {
     Invalidate.update()
 }
 
+/// put_if_newer: replies 2 if the value was stored, 1 if what was there was dropped, 0 if nothing older was there.
+#[must_use]
+pub fn put_if_newer(token: PlainToken, version: u64, value: Option<&PlainValue>) -> Update {
+    PutIfNewer {
+        token: token.into(),
+        version,
+        value: value.map(PlainValue::seal),
+    }
+    .update()
+}
+
 /// begin: replies 1.
 #[must_use]
 pub fn begin(token: PlainToken, lifetime: Duration) -> Update {
@@ -125,21 +136,25 @@ pub struct PlainValue {
     pub payload: Vec<u8>,
     /// Whether it says that there is none.
     pub negative: bool,
+    /// The database's version of the row.
+    pub version: Option<u64>,
     /// How long the record lives.
     pub ttl: Duration,
 }
 
 impl PlainValue {
     fn seal(&self) -> NewValue {
-        let mut sealed = Seal::room();
+        let mut sealed = Seal::room(self.version);
         sealed.extend_from_slice(&self.payload);
         let seal = Seal {
             soft_ttl_ms: u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX),
             cost_us: 0,
             codec: 64,
+            version: self.version,
         };
         NewValue {
             negative: self.negative,
+            versioned: self.version.is_some(),
             sealed: seal.close(sealed),
             soft_ttl: self.ttl,
             ttl: self.ttl,
@@ -166,6 +181,8 @@ pub enum Record {
         negative: bool,
         /// Who refreshes it, live or not.
         claim: Option<PlainToken>,
+        /// The database's version of the row.
+        version: Option<u64>,
         /// The encoded value; `None` if the checksum doesn't hold.
         payload: Option<Vec<u8>>,
     },
@@ -193,7 +210,8 @@ impl Record {
                 stamp: *value.stamp.as_bytes(),
                 negative: value.negative,
                 claim: value.claim.map(|claim| *claim.token.as_bytes()),
-                payload: Seal::open(value.sealed).map(|(_, payload)| payload.to_vec()),
+                version: value.version(),
+                payload: Seal::open(&value).map(|(_, payload)| payload.to_vec()),
             },
             Frame::Holds(holds) => Self::Holds {
                 tainted: holds.tainted,

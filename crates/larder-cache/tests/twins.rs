@@ -49,15 +49,25 @@ impl Source {
     }
 
     fn value(&mut self) -> Vec<u8> {
-        let flags: u8 = self.0.random_range(0..4);
+        let flags: u8 = self.0.random_range(0..8);
         let mut record = [&b"LDR\x01V"[..], &self.token(), &[flags]].concat();
         if flags & 2 != 0 {
             record.extend(self.token());
             record.extend(self.deadline().to_be_bytes());
         }
         record.extend(NOW_MS.to_be_bytes());
-        record.extend(self.bytes(3).iter().chain(&[7; 17]));
+        record.extend([7; 17]);
+        if flags & 4 != 0 {
+            record.extend(self.version().to_be_bytes());
+        }
+        record.extend(self.bytes(3));
         record
+    }
+
+    /// Few different ones, so that they often match, and some that are no number for Lua.
+    fn version(&mut self) -> u64 {
+        let versions = [0, 1, 2, 1 << 32, (1 << 53) + 1, (1 << 53) + 2, u64::MAX];
+        *versions.choose(&mut self.0).expect("seven versions")
     }
 
     fn holds(&mut self) -> Vec<u8> {
@@ -101,6 +111,7 @@ impl Source {
         PlainValue {
             payload: self.bytes(40),
             negative: self.0.random(),
+            version: self.0.random::<bool>().then(|| self.version()),
             ttl: self.lifetime(),
         }
     }
@@ -130,6 +141,10 @@ impl Source {
             "refresh" => steps::refresh(stamp, token, &value),
             "unclaim" => steps::unclaim(stamp, token),
             "invalidate" => steps::invalidate(),
+            "put_if_newer" => {
+                let value = Some(&value).filter(|_| self.0.random());
+                steps::put_if_newer(token, self.version(), value)
+            }
             "begin" => steps::begin(token, lifetime),
             "end" => steps::end(token, Some(&value).filter(|_| self.0.random())),
             step => panic!("no cases for the step {step}"),

@@ -36,7 +36,7 @@ where
         let keyspace = self.inner.misses.keyspace();
         let asked = Instant::now();
         let (claim, asked) = match running.kept_claim(keyspace.lease_lifetime()) {
-            Some(kept) => kept,
+            Some(kept) => *kept,
             None => match keyspace.claim(key, running.stamp).await {
                 Ok(Some(claim)) => (claim, asked),
                 Ok(None) => return running.elsewhere(rest),
@@ -46,7 +46,7 @@ where
         let failed = CountFailure(self, true);
         let loaded = match self.inner.misses.origin().load(keyspace, key).await {
             Ok(loaded) => loaded,
-            Err(_counted) => return running.failed(Some((claim, asked))),
+            Err(_counted) => return running.failed(Some(Box::new((claim, asked)))),
         };
         match claim.refresh(&loaded).await {
             Ok(_) => {

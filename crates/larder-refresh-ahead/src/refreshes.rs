@@ -51,7 +51,7 @@ enum State<V> {
 }
 
 /// A claim and when it was asked for.
-pub(crate) type Kept<V> = (Claim<V>, Instant);
+pub(crate) type Kept<V> = Box<(Claim<V>, Instant)>;
 
 impl<V> Refreshes<V> {
     pub(crate) fn new(limits: Limits) -> Self {
@@ -180,9 +180,7 @@ enum Next<V> {
 impl<V> Running<V> {
     /// The claim of the last try, if it was kept and still is one.
     pub(crate) fn kept_claim(&mut self, lifetime: Duration) -> Option<Kept<V>> {
-        self.claim
-            .take()
-            .filter(|(_, asked)| asked.elapsed() < lifetime)
+        self.claim.take().filter(|kept| kept.1.elapsed() < lifetime)
     }
 
     /// It is done, or the entry is another one by now.

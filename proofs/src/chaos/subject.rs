@@ -181,11 +181,13 @@ impl Larder {
         let aside = CacheAside::<u64, u64>::builder(Arc::clone(&store), NAME)
             .ttl(TTL)
             .grace(TTL / 4)
+            .row_version(row_version)
             .load_timeout(load_timeout)
             .build(load(oracle))?;
         let coalesce = Coalesce::<u64, u64>::builder(Arc::clone(&store), NAME)
             .ttl(TTL)
             .grace(TTL / 4)
+            .row_version(row_version)
             .load_timeout(load_timeout)
             .build(load(oracle))?;
         let refresh = RefreshAhead::<u64, u64>::builder(Arc::clone(&store), NAME)
@@ -193,10 +195,12 @@ impl Larder {
             // Most hits refresh, so that refreshes meet writes.
             .refresh_at(0.01)
             .stale_while_revalidate(TTL / 4)
+            .row_version(row_version)
             .load_timeout(load_timeout)
             .build(load(oracle))?;
         let keyspace = KeyspaceBuilder::new(store, NAME)
             .ttl(TTL)
+            .row_version(row_version)
             .hold(HOLD)
             .build()?;
         Ok(Self {
@@ -207,14 +211,8 @@ impl Larder {
     }
 
     async fn write(&self, row: u64, way: u32, oracle: &Oracle) -> Result<Option<u64>, BoxError> {
-        if way == 0 && self.plain_writes {
-            // Without a bracket.
-            let version = oracle.commit(row).await?;
-            return match self.keyspace.invalidate(&row).await {
-                Ok(()) => Ok(Some(version)),
-                Err(error) if error.kind() == ErrorKind::Deferred => Ok(None),
-                Err(error) => Err(error.into()),
-            };
+        if way < 2 && self.plain_writes {
+            return self.write_plainly(row, way, oracle).await;
         }
         let commit = async {
             pause().await;
@@ -222,16 +220,51 @@ impl Larder {
             pause().await;
             Ok::<_, redis::RedisError>(Some(version))
         };
-        let (version, cache) = if way <= 1 {
+        let (version, cache) = if way <= 2 {
             let written = self.keyspace.write(&row, commit).await?;
             (written.value, written.cache)
         } else {
             let written = self.keyspace.write_value(&row, commit).await?;
             (written.value, written.cache)
         };
-        let complete = matches!(cache, CacheState::Stored(_) | CacheState::Invalidated);
-        Ok(version.filter(|_| complete))
+        Ok(version.filter(|_| is_complete(&cache)))
     }
+
+    /// Without a bracket.
+    async fn write_plainly(
+        &self,
+        row: u64,
+        way: u32,
+        oracle: &Oracle,
+    ) -> Result<Option<u64>, BoxError> {
+        let version = oracle.commit(row).await?;
+        pause().await;
+        if way == 1 {
+            let state = self
+                .keyspace
+                .put_if_newer(&row, version, Some(&version))
+                .await;
+            return Ok(Some(version).filter(|_| is_complete(&state)));
+        }
+        match self.keyspace.invalidate(&row).await {
+            Ok(()) => Ok(Some(version)),
+            Err(error) if error.kind() == ErrorKind::Deferred => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The rows here are their own versions.
+const fn row_version(version: &u64) -> u64 {
+    *version
+}
+
+/// Whether no reader can see the old row any more.
+const fn is_complete(state: &CacheState) -> bool {
+    matches!(
+        state,
+        CacheState::Stored(_) | CacheState::Invalidated | CacheState::Kept
+    )
 }
 
 async fn pause() {

@@ -142,7 +142,7 @@ impl Task {
     }
 
     async fn write(&mut self, row: u64) -> Result<(), BoxError> {
-        let way = self.random.random_range(0..4);
+        let way = self.random.random_range(0..6);
         match self.opened.write(row, way, &self.oracle).await {
             Ok(Some(version)) => {
                 self.oracle.completed(row, version).await?;

@@ -12,12 +12,15 @@ use crate::{
 impl<K, V: 'static> Keyspace<K, V> {
     /// The value as a record of this token would carry it; `None` if it isn't to be stored.
     pub(super) fn encode(&self, loaded: &Loaded<V>, token: Token) -> Result<Option<NewValue>> {
-        self.encode_value(loaded.value.as_ref(), loaded.ttl, loaded.cost, token)
+        let value = loaded.value.as_ref();
+        let version = self.row_version(value);
+        self.encode_value(value, version, loaded.ttl, loaded.cost, token)
     }
 
     pub(super) fn encode_value(
         &self,
         value: Option<&V>,
+        version: Option<u64>,
         ttl: Option<Duration>,
         cost: Duration,
         token: Token,
@@ -27,7 +30,7 @@ impl<K, V: 'static> Keyspace<K, V> {
         let Some(soft_ttl) = expiry.soft_ttl(negative, ttl, token) else {
             return Ok(None);
         };
-        let mut sealed = Seal::room();
+        let mut sealed = Seal::room(version);
         let mut codec = self.codec.id();
         if let Some(value) = value {
             codec = self.write_payload(value, &mut sealed)?;
@@ -36,13 +39,20 @@ impl<K, V: 'static> Keyspace<K, V> {
             soft_ttl_ms: millis(soft_ttl),
             cost_us: u32::try_from(cost.as_micros()).unwrap_or(u32::MAX),
             codec,
+            version,
         };
         Ok(Some(NewValue {
             negative,
+            versioned: version.is_some(),
             sealed: seal.close(sealed),
             soft_ttl,
             ttl: expiry.record_ttl(soft_ttl),
         }))
+    }
+
+    /// The database's version of this row, if the keyspace knows how to tell.
+    pub(super) fn row_version(&self, value: Option<&V>) -> Option<u64> {
+        Some(self.row_version.as_ref()?(value?))
     }
 
     /// Appends the encoded value and returns the codec number that says how.

@@ -85,6 +85,8 @@ pub enum CacheState {
     /// The entry is dropped: no read that starts now sees what was there before. So it is, too, where a value was to be
     /// stored and another writer overlapped.
     Invalidated,
+    /// What is there is as new as the value that was to be stored, or newer; or nothing is there.
+    Kept,
     /// The entry is dropped, and the written value was not stored, for this reason: it can't be encoded, or is too
     /// large.
     NotStored(Error),
@@ -163,9 +165,8 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         writer: impl Future<Output = Result<Option<V>, E>>,
     ) -> Result<Written<Option<V>>> {
         let keys = std::slice::from_ref(key);
-        let value = |value: &Option<V>, _, cost, token| {
-            self.encode_value(value.as_ref(), None, cost, token)
-        };
+        let value =
+            |value: &Option<V>, _, cost, token| self.encode_written(value.as_ref(), cost, token);
         Ok(single(self.bracket(keys, writer, value).await?))
     }
 
@@ -180,10 +181,20 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         writer: impl Future<Output = Result<Vec<Option<V>>, E>>,
     ) -> Result<WrittenMany<Vec<Option<V>>>> {
         let value = |values: &Vec<Option<V>>, at: usize, cost, token| match values.get(at) {
-            Some(value) => self.encode_value(value.as_ref(), None, cost, token),
+            Some(value) => self.encode_written(value.as_ref(), cost, token),
             None => Ok(None),
         };
         self.bracket(keys, writer, value).await
+    }
+
+    fn encode_written(
+        &self,
+        value: Option<&V>,
+        cost: Duration,
+        token: Token,
+    ) -> Result<Option<NewValue>> {
+        let version = self.row_version(value);
+        self.encode_value(value, version, None, cost, token)
     }
 }
 
@@ -248,10 +259,7 @@ impl Core {
         match reply {
             Ok(Ended::Stored) => CacheState::Stored(stored.unwrap_or_default()),
             Ok(Ended::Released | Ended::Lost) => CacheState::Invalidated,
-            Err(error) => match self.put_off_end(address, hold, error) {
-                error if error.kind() == ErrorKind::Deferred => CacheState::Deferred(error),
-                error => CacheState::Failed(error),
-            },
+            Err(error) => CacheState::not_told(self.put_off_end(address, hold, error)),
         }
     }
 

@@ -7,6 +7,5 @@ local function step(record, args, now_us)
   local now_ms = math.floor(now_us / 1000)
   local _, deadline, rest = claim_of(record)
   if deadline and deadline > now_ms then return nil, nil, nil, 0 end
-  local flags = string.char(record:byte(22) % 2 + 2)
-  return 'set', record:sub(1, 21) .. flags .. token .. u64(now_ms + claim_ms) .. rest, nil, 1
+  return 'set', record:sub(1, 21) .. flags_of(record, true) .. token .. u64(now_ms + claim_ms) .. rest, nil, 1
 end

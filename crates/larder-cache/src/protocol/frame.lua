@@ -8,7 +8,10 @@ local function tag_of(record)
   if record:sub(1, 4) ~= MAGIC then return '?' end
   if tag == 'L' and size == 22 then return 'L' end
   if tag == 'H' and size > 6 and (size - 6) % 24 == 0 then return 'H' end
-  if tag == 'V' and size >= 47 and (record:byte(22) % 4 < 2 or size >= 71) then return 'V' end
+  if tag == 'V' and size >= 47 then
+    local claimed, versioned = record:byte(22) % 4 >= 2, record:byte(22) % 8 >= 4
+    if size >= 47 + (claimed and 24 or 0) + (versioned and 8 or 0) then return 'V' end
+  end
   return '?'
 end
 
@@ -26,7 +29,7 @@ local function lease_frame(token, waited)
   return MAGIC .. 'L' .. token .. string.char(waited and 1 or 0)
 end
 
--- A new value; flags is '1' for a negative one, sealed is what the client prepared.
+-- A new value; flags are 1 for a negative one and 4 for a versioned one, sealed is what the client prepared.
 local function value_frame(token, flags, now_us, sealed)
   return MAGIC .. 'V' .. token .. string.char(flags) .. u64(math.floor(now_us / 1000)) .. sealed
 end

@@ -6,5 +6,5 @@ local function step(record, args, now_us)
   if tag_of(record) ~= 'V' or token_of(record) ~= stamp then return nil, nil, nil, 0 end
   local claimant, _, rest = claim_of(record)
   if claimant ~= token then return nil, nil, nil, 0 end
-  return 'set', record:sub(1, 21) .. string.char(record:byte(22) % 2) .. rest, nil, 1
+  return 'set', record:sub(1, 21) .. flags_of(record, false) .. rest, nil, 1
 end
