@@ -175,7 +175,7 @@ impl RedisServer {
         Ok(())
     }
 
-    /// Starts it again on the same port after [`kill`](Self::kill), empty.
+    /// Starts it again on the same port after [`kill`](Self::kill): empty, or with what it had at the last `SAVE`.
     ///
     /// # Errors
     /// As [`RedisServerBuilder::start`].

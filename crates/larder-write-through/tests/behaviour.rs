@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use larder_cache::{KeyspaceBuilder, Lookup};
 use larder_cache_aside::{CacheAside, Source};
 use larder_memory::MemoryStore;
 use larder_redis::RedisStore;
@@ -105,6 +106,22 @@ async fn what_was_written_is_read_without_a_load() {
         (Some("v1"), Source::Store)
     );
     assert_eq!(rig.database.loads(), 1);
+}
+
+/// Refresh-ahead goes by what a load costs.
+#[tokio::test(start_paused = true)]
+async fn what_was_written_carries_the_time_its_write_took() {
+    let rig = rig(MemoryStore::new(1_000));
+    let write = async {
+        sleep(Duration::from_millis(70)).await;
+        Ok::<_, io::Error>(Some("v1".to_owned()))
+    };
+    rig.writer.write(&1, write).await.expect("write");
+    let keyspace = KeyspaceBuilder::<u64, String>::new(Arc::clone(&rig.store), NAME).build();
+    let Lookup::Hit(entry) = keyspace.expect("a keyspace").lookup(&1).await else {
+        panic!("it was stored");
+    };
+    assert_eq!(entry.cost(), Duration::from_millis(70));
 }
 
 #[tokio::test(start_paused = true)]
