@@ -391,6 +391,8 @@ async fn it_can_be_used_as_any_read_pattern() {
         .await
         .expect("invalidate_many");
     assert_eq!(rows.stats().hits, 2);
+    rows.shutdown().await.expect("shutdown");
+    assert_eq!(rows.deferred(), 0);
 }
 
 #[tokio::test(start_paused = true)]

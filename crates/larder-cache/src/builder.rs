@@ -146,8 +146,8 @@ impl<K, V> KeyspaceBuilder<K, V> {
         self
     }
 
-    /// How long a writer's hold lives if the writer vanishes. It must be longer than a database write takes. The
-    /// default: 10 s.
+    /// How long a writer's hold lives if the writer vanishes, or fails with an unknown outcome: for so long the key is not
+    /// cached. It must be longer than a database write takes. The default: 10 s.
     #[must_use]
     pub fn hold(mut self, lifetime: Duration) -> Self {
         self.settings.hold = lifetime;
@@ -267,8 +267,8 @@ macro_rules! keyspace_settings {
                 /// How long a lease lives if its holder vanishes; no shorter than the load timeout. The
                 /// default: a second longer than that.
                 lease(lifetime: ::std::time::Duration);
-                /// How long a writer's hold lives if the writer vanishes. It must be longer than a database write
-                /// takes. The default: 10 s.
+                /// How long a writer's hold lives if the writer vanishes, or fails with an unknown outcome: for so
+                /// long the key is not cached. It must be longer than a database write takes. The default: 10 s.
                 hold(lifetime: ::std::time::Duration);
                 /// Larger values, encoded and before compression, are returned and not stored. The default:
                 /// 8 MiB.

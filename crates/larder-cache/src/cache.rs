@@ -52,6 +52,16 @@ pub trait Cache<K, V>: Send + Sync {
 
     /// What happened so far.
     fn stats(&self) -> Stats;
+
+    /// How many keys wait until the store can be told that they changed.
+    fn deferred(&self) -> usize;
+
+    /// Waits for what is under way in the background, 5 s at the most. Call it before the program ends; the cache can
+    /// still be used.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Deferred`](crate::ErrorKind::Deferred) if invalidations could not be sent by then.
+    async fn shutdown(&self) -> Result<()>;
 }
 
 /// A value and how it was come by. `Debug` doesn't show the value.
@@ -70,7 +80,7 @@ pub struct Fetched<V> {
     pub ttl_left: Duration,
     /// Why the store was not of use, if it failed, held something undecodable, or refused the value.
     pub store_error: Option<Error>,
-    /// Why a stale value was served, if the loader failed.
+    /// Why a stale value was served, if the loader failed; or why the last refresh of a due one failed.
     pub load_error: Option<Error>,
 }
 

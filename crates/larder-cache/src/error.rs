@@ -39,7 +39,8 @@ pub enum ErrorKind {
     Config,
 }
 
-/// A cache's failure: its kind, a message that says what to do, and its source.
+/// A cache's failure: its kind, a message, and its source. The cause, such as the database's own error, is in the chain of
+/// sources, so print all of it: `{:#}` does with `anyhow`.
 ///
 /// Cloning is cheap, so that one failed load can be given to every caller that waited for it. No message
 /// carries a key or a value.

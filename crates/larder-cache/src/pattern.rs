@@ -6,6 +6,14 @@
 macro_rules! keyspace_methods {
     ($pattern:ident, |$this:ident| $keyspace:expr) => {
         impl<K, V> $pattern<K, V> {
+            /// The keyspace under it: for a [`WriteThrough`](https://docs.rs/larder-write-through) beside it, and for
+            /// patterns that build on this one.
+            #[must_use]
+            pub fn keyspace(&self) -> &$crate::Keyspace<K, V> {
+                let $this = self;
+                &$keyspace
+            }
+
             /// What happened so far.
             #[must_use]
             pub fn stats(&self) -> $crate::Stats {
@@ -133,6 +141,14 @@ macro_rules! read_pattern {
 
             fn stats(&self) -> $crate::Stats {
                 Self::stats(self)
+            }
+
+            fn deferred(&self) -> usize {
+                Self::deferred(self)
+            }
+
+            async fn shutdown(&self) -> $crate::Result<()> {
+                Self::shutdown(self).await
             }
         }
     };

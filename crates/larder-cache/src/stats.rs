@@ -55,6 +55,12 @@ counters! {
     stale_served,
     /// Loads not stored, since the lease or claim was gone by then.
     superseded,
+    /// Database writes in the bracket; a batch counts once.
+    writes,
+    /// Those of the writes that failed, or whose caller went away.
+    write_errors,
+    /// Entries that writers stored.
+    stored,
     /// Operations the store failed.
     store_errors,
     /// Records that could not be decoded, or were foreign.

@@ -100,12 +100,6 @@ impl<K, V> Coalesce<K, V> {
         }
     }
 
-    /// The keyspace under it, for patterns that build on this one.
-    #[must_use]
-    pub fn keyspace(&self) -> &Keyspace<K, V> {
-        &self.inner.keyspace
-    }
-
     /// The origin, for patterns that build on this one.
     #[must_use]
     pub fn origin(&self) -> &Origin<K, V> {
@@ -183,7 +177,7 @@ where
     pub async fn resolve(
         &self,
         key: &K,
-        Started(started): Started,
+        started: Started,
         mut found: Lookup<V>,
     ) -> Result<Fetched<V>> {
         let end = Instant::now() + self.inner.wait_timeout;
@@ -194,7 +188,7 @@ where
                 // A key that can't be encoded is nobody else's either.
                 Err(error) => return self.load_alone(key, Some(error.into())).await,
             };
-            if let Some(follower) = self.apart(&id, &found, started)
+            if let Some(follower) = self.apart(&id, &found, started.0)
                 && let Some(answer) = self.follow(&follower).await
             {
                 return answer;

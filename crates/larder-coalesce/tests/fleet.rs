@@ -163,13 +163,20 @@ async fn a_process_looks_once_when_it_is_woken() {
     let mut watch = server.watch().await.expect("watch");
     let started = Instant::now();
     let_go(&mut connection, PROCESSES).await;
-    // Everybody waits soon after three processes have subscribed.
+    // Everybody waits when three processes have subscribed, all callers have looked, and nobody looks any more.
     while connection.pubsub_listening().await < PROCESSES as u64 - 1 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let sent = watch.commands().await.expect("commands");
-    let before = sent.iter().filter(|name| *name == "GET").count();
+    let mut before = 0;
+    loop {
+        let sent = watch.commands().await.expect("commands");
+        let looks = sent.iter().filter(|name| *name == "GET").count();
+        before += looks;
+        if before >= PROCESSES * TASKS && looks == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let _: () = connection.lpush("gate", 1).await.expect("open");
     let answers: usize = processes
         .into_iter()

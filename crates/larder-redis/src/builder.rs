@@ -66,8 +66,10 @@ impl RedisStoreBuilder {
     /// # Errors
     /// If the server can't be reached or refuses the credentials.
     pub async fn connect(self) -> Result<RedisStore> {
+        let endpoint = self.endpoint.clone();
         let store = self.unconnected()?;
-        store.lanes().connect().await?;
+        let connected = store.lanes().connect().await;
+        connected.map_err(|error| error::no_connection(&endpoint, error))?;
         store.start();
         Ok(store)
     }

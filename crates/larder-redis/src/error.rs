@@ -5,6 +5,8 @@ use std::time::Duration;
 use larder_store::{Error, ErrorKind};
 use redis::{RedisError, ServerError, ServerErrorKind};
 
+use crate::endpoint::Endpoint;
+
 /// What the client library reports: the connection failed, or the server refused it.
 pub(crate) fn connection(error: RedisError) -> Error {
     let (kind, message) = match error.kind() {
@@ -29,6 +31,15 @@ pub(crate) fn connection(error: RedisError) -> Error {
         _ => (ErrorKind::Unavailable, "Redis can't be reached"),
     };
     Error::new(kind, message).with_source(error)
+}
+
+/// The first connection could not be made.
+pub(crate) fn no_connection(endpoint: &Endpoint, error: Error) -> Error {
+    let hint = match error.is_transient() {
+        true => "; connect_in_background() starts without one",
+        false => "",
+    };
+    Error::new(error.kind(), format!("no connection to {endpoint}{hint}")).with_source(error)
 }
 
 /// An operation was not answered in time.

@@ -43,6 +43,9 @@ async fn nobody_listens() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(std::error::Error::source(&error).is_some());
     assert!(error.is_transient());
+    let message = error.to_string();
+    assert!(message.contains("redis://127.0.0.1:1/0"), "{message}");
+    assert!(message.contains("connect_in_background"), "{message}");
 }
 
 #[tokio::test]

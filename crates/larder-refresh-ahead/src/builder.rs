@@ -48,14 +48,15 @@ impl<K, V> RefreshAheadBuilder<K, V> {
         }
     }
 
-    /// An entry is due when this share of its TTL is over. Between 0.0 and 1.0; the default: 0.8.
+    /// An entry is due when this share of its TTL is over. Between 0.0 and 1.0; at 0.0 every read
+    /// refreshes. The default: 0.8.
     #[must_use]
     pub fn refresh_at(mut self, share: f64) -> Self {
         self.due = Due::At(share);
         self
     }
 
-    /// An entry is due so long before it expires.
+    /// An entry is due so long before it expires, and not before half of its TTL is over.
     #[must_use]
     pub fn refresh_before(mut self, margin: Duration) -> Self {
         self.due = Due::Before(margin);

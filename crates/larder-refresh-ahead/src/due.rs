@@ -25,7 +25,8 @@ impl Due {
         let (age, left) = (entry.age(), entry.ttl_left());
         match self {
             Self::At(share) => age.as_secs_f64() >= (age + left).as_secs_f64() * share,
-            Self::Before(margin) => left <= margin,
+            // A margin of all of a short TTL would refresh at every read.
+            Self::Before(margin) => left <= margin.min((age + left) / 2),
             Self::Early(beta) => {
                 let reach = entry.cost().as_secs_f64() * beta;
                 let left = left.as_secs_f64();

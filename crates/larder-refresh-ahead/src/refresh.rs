@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_cache::{CacheKey, Entry};
+use larder_cache::{CacheKey, Entry, Error};
 
 use tokio::time::Instant;
 
@@ -32,6 +32,12 @@ where
         self.inner.misses.keyspace().spawn(task);
     }
 
+    /// Why the last refresh of this entry failed, if it did.
+    pub(crate) fn last_error(&self, key: &K, entry: &Entry<V>) -> Option<Error> {
+        let address = self.inner.misses.keyspace().address(key).ok()?;
+        self.inner.refreshes.last_error(&address, entry.stamp())
+    }
+
     async fn load_again(&self, key: &K, mut running: Running<V>, rest: Duration) {
         let keyspace = self.inner.misses.keyspace();
         let asked = Instant::now();
@@ -40,20 +46,20 @@ where
             None => match keyspace.claim(key, running.stamp).await {
                 Ok(Some(claim)) => (claim, asked),
                 Ok(None) => return running.elsewhere(rest),
-                Err(_counted) => return running.failed(None),
+                Err(error) => return running.failed(None, error),
             },
         };
         let failed = CountFailure(self, true);
         let loaded = match self.inner.misses.origin().load(keyspace, key).await {
             Ok(loaded) => loaded,
-            Err(_counted) => return running.failed(Some(Box::new((claim, asked)))),
+            Err(error) => return running.failed(Some(Box::new((claim, asked))), error),
         };
         match claim.refresh(&loaded).await {
             Ok(_) => {
                 failed.was_none();
                 running.done();
             }
-            Err(_counted) => running.failed(None),
+            Err(error) => running.failed(None, error),
         }
     }
 }

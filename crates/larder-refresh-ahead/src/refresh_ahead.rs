@@ -123,7 +123,8 @@ where
         }
     }
 
-    /// The value, who gave it, how old it is, and why the store was of no use if it wasn't.
+    /// The value, who gave it, how old it is, and why the store was of no use if it wasn't; of an entry whose refresh failed,
+    /// for as long as it rests, why.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -133,8 +134,13 @@ where
         let found = misses.keyspace().lookup(key).await;
         match self.serve(key, found) {
             Ok((entry, freshness)) => {
+                let load_error = match freshness {
+                    Freshness::Fresh => None,
+                    _ => self.last_error(key, &entry),
+                };
                 let mut fetched = Fetched::from(entry);
                 fetched.freshness = freshness;
+                fetched.load_error = load_error;
                 Ok(fetched)
             }
             Err(found) => Box::pin(misses.resolve(key, started, found)).await,

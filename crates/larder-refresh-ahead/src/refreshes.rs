@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use larder_cache::{Claim, Token};
+use larder_cache::{Claim, Error, Token};
 use larder_store::Key;
 use tokio::time::Instant;
 
@@ -47,6 +47,8 @@ enum State<V> {
         until: Instant,
         /// Kept over the rest, so that no other process tries meanwhile.
         claim: Option<Kept<V>>,
+        /// Why it failed.
+        error: Option<Error>,
     },
 }
 
@@ -78,6 +80,7 @@ impl<V> Refreshes<V> {
                 failures: failed,
                 until,
                 claim: kept,
+                ..
             }) if *at_rest == stamp => {
                 if Instant::now() < *until {
                     return None;
@@ -116,6 +119,18 @@ impl<V> Refreshes<V> {
         let forgotten = resting.then(|| known.keys.remove(key));
         drop(known);
         drop(forgotten);
+    }
+
+    /// Why the last refresh of the entry with this stamp failed, if it did.
+    pub(crate) fn last_error(&self, key: &Key, stamp: Token) -> Option<Error> {
+        match self.lock().keys.get(key)? {
+            State::Resting {
+                stamp: at_rest,
+                error,
+                ..
+            } if *at_rest == stamp => error.clone(),
+            _ => None,
+        }
     }
 
     pub(crate) fn running(&self) -> usize {
@@ -195,15 +210,16 @@ impl<V> Running<V> {
             failures: self.failures,
             until: Instant::now() + rest,
             claim: None,
+            error: None,
         }));
     }
 
-    /// It failed, with or without the claim in hand.
-    pub(crate) fn failed(mut self, claim: Option<Kept<V>>) {
-        self.next = Some(Next::Rest(self.rest(claim)));
+    /// It failed because of this, with or without the claim in hand.
+    pub(crate) fn failed(mut self, claim: Option<Kept<V>>, error: Error) {
+        self.next = Some(Next::Rest(self.rest(claim, Some(error))));
     }
 
-    fn rest(&self, claim: Option<Kept<V>>) -> State<V> {
+    fn rest(&self, claim: Option<Kept<V>>, error: Option<Error>) -> State<V> {
         let Limits {
             backoff,
             longest_backoff,
@@ -215,6 +231,7 @@ impl<V> Running<V> {
             failures: self.failures.saturating_add(1),
             until: Instant::now() + rest.min(longest_backoff).min(LONGEST_REST),
             claim,
+            error,
         }
     }
 }
@@ -224,7 +241,7 @@ impl<V> Drop for Running<V> {
         let next = match self.next.take() {
             Some(Next::Nothing) => None,
             Some(Next::Rest(state)) => Some(state),
-            None => Some(self.rest(None)),
+            None => Some(self.rest(None, None)),
         };
         self.refreshes.end(&self.key, next);
     }

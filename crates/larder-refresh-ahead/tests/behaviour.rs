@@ -188,15 +188,56 @@ async fn failed_refreshes_back_off_in_all_processes_and_keep_the_value() {
     assert!((3..=5).contains(&tries), "{tries} tries");
     let errors = here.stats().refresh_errors + there.stats().refresh_errors;
     assert_eq!(errors, tries);
+    // Whoever asks is told why.
+    let (here_says, there_says) = (here.fetch(&1).await, there.fetch(&1).await);
+    let says = [here_says, there_says].map(|read| read.expect("fetch").load_error);
+    assert!(says.iter().any(Option::is_some), "{says:?}");
+    for error in says.iter().flatten() {
+        let error = error.loader_error::<io::Error>().expect("the loader's");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
     database.fail(None);
     sleep(Duration::from_secs(5)).await;
     here.get(&1).await.expect("get");
     there.get(&1).await.expect("get");
     sleep(LOAD * 2).await;
-    assert_eq!(
-        here.fetch(&1).await.expect("fetch").freshness,
-        Freshness::Fresh
-    );
+    let read = here.fetch(&1).await.expect("fetch");
+    assert_eq!(read.freshness, Freshness::Fresh);
+    assert!(read.load_error.is_none());
+}
+
+/// A margin that is longer than the TTL would refresh at every read.
+#[tokio::test(start_paused = true)]
+async fn no_margin_is_longer_than_half_of_the_ttl() {
+    let store = MemoryStore::new(100);
+    let database = slow_rows();
+    let rows = hot(&store)
+        .refresh_before(2 * TTL)
+        .build(database.clone())
+        .expect("a cache");
+    rows.get(&1).await.expect("get");
+    for (wait, freshness) in [
+        (TTL * 4 / 10, Freshness::Fresh),
+        (TTL * 2 / 10, Freshness::Due),
+    ] {
+        sleep(wait).await;
+        let read = rows.fetch(&1).await.expect("fetch");
+        assert_eq!(read.freshness, freshness);
+    }
+}
+
+/// A row that the database has no more takes its entry with it.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_gone_drops_its_entry() {
+    let store = MemoryStore::new(100);
+    let database = slow_rows();
+    let rows = hot(&store).build(database.clone()).expect("a cache");
+    rows.get(&1).await.expect("get");
+    database.remove(1);
+    sleep(TTL * 9 / 10).await;
+    assert!(rows.get(&1).await.expect("get").is_some());
+    rows.shutdown().await.expect("shutdown");
+    assert_eq!(rows.get(&1).await.expect("get"), None);
 }
 
 #[tokio::test(start_paused = true)]

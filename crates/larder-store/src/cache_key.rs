@@ -30,6 +30,9 @@ use crate::key::KeyBuffer;
 /// # For implementers
 /// Different keys must write different parts, and the number of parts must follow from the type or from the
 /// parts themselves. Each part is escaped, so no part can run into the next.
+#[diagnostic::on_unimplemented(
+    note = "implement it for a type of your own by writing its parts: `self.shop.write_key(out); self.slug.write_key(out);`"
+)]
 pub trait CacheKey {
     /// Writes this key's parts.
     fn write_key(&self, out: &mut KeyWriter<'_>);

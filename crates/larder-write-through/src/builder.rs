@@ -11,7 +11,8 @@ use crate::{WriteThrough, Writer, writer::Erased};
 /// Settings of a [`WriteThrough`]; from [`WriteThrough::builder`].
 ///
 /// Those that say how entries are written must be those of the cache that reads them: name, version, codec; and the
-/// TTLs, for what is written to live as long as what is loaded.
+/// TTLs, for what is written to live as long as what is loaded. [`WriteThrough::beside`] takes them from a cache in the same
+/// process. Settings of loads (`load_timeout`, `lease`) have no effect here.
 #[derive(Debug)]
 pub struct WriteThroughBuilder<K, V> {
     keyspace: KeyspaceBuilder<K, V>,

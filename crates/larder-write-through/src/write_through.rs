@@ -9,7 +9,10 @@ use larder_cache::{
 use larder_store::Store;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{WriteThroughBuilder, writer::AnyWriter};
+use crate::{
+    WriteThroughBuilder, Writer,
+    writer::{AnyWriter, Erased},
+};
 
 /// Writes go to the database and then into the cache, in one bracket: readers find what was written, and never something
 /// older. Cloning gives another handle on the same cache.
@@ -47,6 +50,42 @@ impl<K, V> WriteThrough<K, V> {
         codec: impl Codec<V>,
     ) -> WriteThroughBuilder<K, V> {
         WriteThroughBuilder::with_codec(store, name, codec)
+    }
+
+    /// The writing side of a cache in this process: with its store, name, version, codec, settings and statistics.
+    ///
+    /// ```
+    /// # use larder_memory::MemoryStore;
+    /// # use larder_write_through::{Writer, async_trait};
+    /// # use std::{convert::Infallible, io};
+    /// # struct Database;
+    /// # #[async_trait]
+    /// # impl Writer<u64, String> for Database {
+    /// #     type Error = io::Error;
+    /// #     async fn create(&self, _: &String) -> io::Result<u64> { Ok(1) }
+    /// #     async fn update(&self, _: &u64, user: String) -> io::Result<Option<String>> { Ok(Some(user)) }
+    /// #     async fn delete(&self, _: &u64) -> io::Result<()> { Ok(()) }
+    /// # }
+    /// use larder_cache_aside::CacheAside;
+    /// use larder_write_through::WriteThrough;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let users: CacheAside<u64, String> = CacheAside::builder(MemoryStore::new(10_000), "user")
+    ///     .build(|id| async move { Ok::<_, Infallible>(Some(format!("user {id}"))) })?;
+    /// let writes = WriteThrough::beside(users.keyspace(), Database);
+    ///
+    /// writes.update(&7, "Grace".to_owned()).await?;
+    /// assert_eq!(users.get(&7).await?.as_deref(), Some("Grace"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn beside(keyspace: &Keyspace<K, V>, writer: impl Writer<K, V>) -> Self
+    where
+        K: Sync,
+        V: Send + Sync + 'static,
+    {
+        Self::new(keyspace.clone(), Arc::new(Erased(writer)))
     }
 
     pub(crate) fn new(keyspace: Keyspace<K, V>, writer: Arc<dyn AnyWriter<K, V>>) -> Self {
@@ -143,13 +182,13 @@ where
     ///
     /// # Cancellation
     /// A dropped request is seen through in the background.
-    #[must_use = "the store may not have been told"]
     pub async fn put_if_newer(&self, key: &K, version: u64, value: Option<&V>) -> CacheState {
         self.keyspace.put_if_newer(key, version, value).await
     }
 
-    /// Runs any write of several rows, and stores the rows that it returns in the order of the keys; the entries of keys
-    /// it returns none for are dropped. A key that is given twice overlaps with itself. Two round trips.
+    /// Runs any write of several rows, and stores the rows that it returns, one for each key and in their order: mind that
+    /// `RETURNING` has no order, and leaves out rows that aren't there. Another number of rows stores none of them, and drops
+    /// all entries. A key that is given twice overlaps with itself. Two round trips.
     ///
     /// # Errors
     /// As [`update`](Self::update), for all keys together.

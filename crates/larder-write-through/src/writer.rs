@@ -6,28 +6,32 @@ use larder_cache::WriteError;
 /// Writes the origin, usually a database.
 ///
 /// Every method returns once the change is committed. An error says whether the database is known to be unchanged
-/// ([`WriteError::rolled_back`]) or not: any other error converts into the latter, and the key then stays uncached for the
-/// lifetime of a hold, since the commit may still come.
+/// ([`WriteError::rolled_back`]), which is what to say of input that is refused before the database sees it, of violated
+/// constraints and of a `ROLLBACK` that succeeded. Any other error converts into the opposite, and the key then stays
+/// uncached for the lifetime of a hold, since the commit may still come.
 ///
 /// ```
-/// use std::{collections::HashMap, io, sync::Mutex};
-/// use larder_write_through::{Writer, async_trait};
+/// use std::{collections::HashMap, sync::Mutex};
+/// use larder_write_through::{WriteError, Writer, async_trait};
 ///
 /// #[derive(Default)]
 /// struct Articles(Mutex<HashMap<u64, String>>);
 ///
 /// #[async_trait]
 /// impl Writer<u64, String> for Articles {
-///     type Error = io::Error;
+///     type Error = WriteError;
 ///
-///     async fn create(&self, article: &String) -> io::Result<u64> {
+///     async fn create(&self, article: &String) -> Result<u64, WriteError> {
 ///         let mut rows = self.0.lock().expect("no panic");
 ///         let id = rows.len() as u64;
 ///         rows.insert(id, article.clone());
 ///         Ok(id)
 ///     }
 ///
-///     async fn update(&self, id: &u64, article: String) -> io::Result<Option<String>> {
+///     async fn update(&self, id: &u64, article: String) -> Result<Option<String>, WriteError> {
+///         if article.is_empty() {
+///             return Err(WriteError::rolled_back("an article needs a text"));
+///         }
 ///         let mut rows = self.0.lock().expect("no panic");
 ///         Ok(rows.get_mut(id).map(|row| {
 ///             *row = article;
@@ -35,7 +39,7 @@ use larder_cache::WriteError;
 ///         }))
 ///     }
 ///
-///     async fn delete(&self, id: &u64) -> io::Result<()> {
+///     async fn delete(&self, id: &u64) -> Result<(), WriteError> {
 ///         self.0.lock().expect("no panic").remove(id);
 ///         Ok(())
 ///     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use larder_cache::{Cache, CacheState, ErrorKind, Keyspace, KeyspaceBuilder};
+use larder_cache::{Cache, ErrorKind, Keyspace, KeyspaceBuilder};
 use larder_cache_aside::CacheAside;
 use larder_coalesce::Coalesce;
 use larder_redis::RedisStore;
@@ -227,7 +227,7 @@ impl Larder {
             let written = self.keyspace.write_value(&row, commit).await?;
             (written.value, written.cache)
         };
-        Ok(version.filter(|_| is_complete(&cache)))
+        Ok(version.filter(|_| cache.is_consistent()))
     }
 
     /// Without a bracket.
@@ -244,7 +244,7 @@ impl Larder {
                 .keyspace
                 .put_if_newer(&row, version, Some(&version))
                 .await;
-            return Ok(Some(version).filter(|_| is_complete(&state)));
+            return Ok(Some(version).filter(|_| state.is_consistent()));
         }
         match self.keyspace.invalidate(&row).await {
             Ok(()) => Ok(Some(version)),
@@ -257,14 +257,6 @@ impl Larder {
 /// The rows here are their own versions.
 const fn row_version(version: &u64) -> u64 {
     *version
-}
-
-/// Whether no reader can see the old row any more.
-const fn is_complete(state: &CacheState) -> bool {
-    matches!(
-        state,
-        CacheState::Stored(_) | CacheState::Invalidated | CacheState::Kept
-    )
 }
 
 async fn pause() {

@@ -23,7 +23,6 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
     ///
     /// # Cancellation
     /// A dropped request is seen through in the background.
-    #[must_use = "the store may not have been told"]
     pub async fn put_if_newer(&self, key: &K, version: u64, value: Option<&V>) -> CacheState {
         let Ok(address) = self.address(key) else {
             // A key that can't be encoded was never cached.
@@ -87,7 +86,7 @@ impl Core {
         reply: StoreResult<Put>,
     ) -> CacheState {
         match reply {
-            Ok(Put::Stored) => CacheState::Stored(stored.unwrap_or_default()),
+            Ok(Put::Stored) => self.stored(stored),
             Ok(Put::Dropped) => CacheState::Invalidated,
             Ok(Put::Kept) => CacheState::Kept,
             Err(error) => CacheState::not_told(self.put_off(address, error)),

@@ -38,6 +38,12 @@ impl WriteError {
         Self::RolledBack(error.into())
     }
 
+    /// The write may have been committed, or may still be. For errors that don't convert by themselves, such as
+    /// `anyhow::Error`.
+    pub fn unknown(error: impl Into<BoxError>) -> Self {
+        Self::Unknown(error.into())
+    }
+
     /// What the writer returned.
     #[must_use]
     pub fn into_source(self) -> BoxError {
@@ -76,14 +82,17 @@ pub struct WrittenMany<T> {
     pub cache: Vec<CacheState>,
 }
 
-/// What became of a cached entry when the database was written.
+/// What became of a cached entry when the database was written. Unless it is [`Deferred`](Self::Deferred) or
+/// [`Failed`](Self::Failed), no read that starts now sees what was there before; see [`is_consistent`](Self::is_consistent).
 #[derive(Debug)]
+#[must_use = "the store may not have been told of the write"]
 #[non_exhaustive]
 pub enum CacheState {
     /// The written value is in the store, and counts as fresh for this long.
     Stored(Duration),
     /// The entry is dropped: no read that starts now sees what was there before. So it is, too, where a value was to be
-    /// stored and another writer overlapped.
+    /// stored and another write overlapped, be it one that is under way or one that failed, with an outcome that is unknown,
+    /// no longer ago than a hold lives.
     Invalidated,
     /// What is there is as new as the value that was to be stored, or newer; or nothing is there.
     Kept,
@@ -96,6 +105,23 @@ pub enum CacheState {
     /// The store refused, for this reason, and repeating would not help: the key holds another type, say, or
     /// the credentials lack a right.
     Failed(Error),
+}
+
+impl CacheState {
+    /// Whether no read that starts now sees what was there before the write.
+    #[must_use]
+    pub const fn is_consistent(&self) -> bool {
+        !matches!(self, Self::Deferred(_) | Self::Failed(_))
+    }
+
+    /// Why the store could not be told, or the value not be stored.
+    #[must_use]
+    pub const fn error(&self) -> Option<&Error> {
+        match self {
+            Self::NotStored(error) | Self::Deferred(error) | Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl<K: CacheKey, V> Keyspace<K, V> {
@@ -132,8 +158,10 @@ impl<K: CacheKey, V> Keyspace<K, V> {
         let addresses = keys.iter().map(|key| self.address(key).ok());
         let holds = self.core.begin(addresses).await?;
         let started = Instant::now();
+        let counted = CountWrite::new(&self.core);
         match writer.await.map_err(Into::into) {
             Ok(value) => {
+                counted.succeeded();
                 let cost = started.elapsed();
                 let new_values = holds.each(|at, token| new_value(&value, at, cost, token));
                 let cache = holds.end(new_values).await;
@@ -170,8 +198,8 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         Ok(single(self.bracket(keys, writer, value).await?))
     }
 
-    /// [`write_value`](Self::write_value) for several keys: the writer returns their values in the order of the keys.
-    /// Keys it returns no value for, since there are fewer, are dropped. Two round trips.
+    /// [`write_value`](Self::write_value) for several keys: the writer returns their values in the order of the keys. Another
+    /// number of values stores none of them. Two round trips.
     ///
     /// # Errors
     /// As [`write`](Self::write), for all keys together.
@@ -181,8 +209,10 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         writer: impl Future<Output = Result<Vec<Option<V>>, E>>,
     ) -> Result<WrittenMany<Vec<Option<V>>>> {
         let value = |values: &Vec<Option<V>>, at: usize, cost, token| match values.get(at) {
-            Some(value) => self.encode_written(value.as_ref(), cost, token),
-            None => Ok(None),
+            Some(value) if values.len() == keys.len() => {
+                self.encode_written(value.as_ref(), cost, token)
+            }
+            _ => Err(another_number(keys.len(), values.len())),
         };
         self.bracket(keys, writer, value).await
     }
@@ -196,6 +226,15 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         let version = self.row_version(value);
         self.encode_value(value, version, None, cost, token)
     }
+}
+
+fn another_number(keys: usize, values: usize) -> Error {
+    Error::new(
+        ErrorKind::Writer,
+        format!(
+            "the writer returned {values} rows for {keys} keys; it must return one for each key, in their order"
+        ),
+    )
 }
 
 fn single<T>(mut written: WrittenMany<T>) -> Written<T> {
@@ -257,10 +296,16 @@ impl Core {
         reply: StoreResult<Ended>,
     ) -> CacheState {
         match reply {
-            Ok(Ended::Stored) => CacheState::Stored(stored.unwrap_or_default()),
+            Ok(Ended::Stored) => self.stored(stored),
             Ok(Ended::Released | Ended::Lost) => CacheState::Invalidated,
             Err(error) => CacheState::not_told(self.put_off_end(address, hold, error)),
         }
+    }
+
+    /// Counts what a writer stored, and says so.
+    pub(super) fn stored(&self, ttl: Option<Duration>) -> CacheState {
+        self.counters.stored.increment();
+        CacheState::Stored(ttl.unwrap_or_default())
     }
 
     async fn send_ends(&self, ends: &[(Key, End)]) -> Vec<StoreResult<Ended>> {
@@ -277,6 +322,31 @@ fn refused(error: Error) -> Error {
         "the store is required for writes and can't be reached: nothing was written",
     )
     .with_source(error)
+}
+
+/// Counts a write however it ends: one that fails, panics or is dropped is an error.
+struct CountWrite<'a> {
+    core: &'a Core,
+    failed: bool,
+}
+
+impl<'a> CountWrite<'a> {
+    fn new(core: &'a Core) -> Self {
+        core.counters.writes.increment();
+        Self { core, failed: true }
+    }
+
+    fn succeeded(mut self) {
+        self.failed = false;
+    }
+}
+
+impl Drop for CountWrite<'_> {
+    fn drop(&mut self) {
+        if self.failed {
+            self.core.counters.write_errors.increment();
+        }
+    }
 }
 
 /// Keys held by a writer.
