@@ -11,9 +11,12 @@ mod coalesce;
 mod flights;
 #[cfg(feature = "store")]
 mod lead;
+#[cfg(test)]
+mod leaks;
 #[cfg(feature = "store")]
 mod many;
 mod single_flight;
+mod sync;
 
 #[cfg(feature = "store")]
 pub use builder::CoalesceBuilder;

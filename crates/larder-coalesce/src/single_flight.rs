@@ -1,11 +1,13 @@
 //! Single flight without a store.
 
-use std::{fmt, hash::Hash, sync::Arc, time::Duration};
+use std::{fmt, hash::Hash, time::Duration};
 
 use smallvec::smallvec;
-use tokio::runtime::Handle;
 
-use crate::flights::{Entered, Flights, Handover, Limits, Lost};
+use crate::{
+    flights::{Entered, Flights, Handover, Limits, Lost},
+    sync::{Arc, spawn},
+};
 
 /// How often a caller follows others that come to nothing, before it works by itself.
 const ATTEMPTS: usize = 2;
@@ -185,13 +187,6 @@ where
             }
         }
         Ok(work().await)
-    }
-}
-
-/// Without a runtime the work is dropped, and its followers start anew.
-fn spawn(task: crate::flights::Task) {
-    if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn(task);
     }
 }
 

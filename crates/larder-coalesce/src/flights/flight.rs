@@ -1,15 +1,6 @@
 //! One flight.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{
-            AtomicBool, AtomicU32, AtomicU64,
-            Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
-        },
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::{
     runtime::Handle,
@@ -19,6 +10,10 @@ use tokio::{
 };
 
 use super::LONGEST_WAIT;
+use crate::sync::{
+    Arc, AtomicBool, AtomicU32, AtomicU64, OnceLock,
+    Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
+};
 
 /// Marks a flight, in its count of followers, that nobody can join any more.
 const OVER: u32 = 1 << 31;

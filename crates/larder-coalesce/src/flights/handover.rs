@@ -2,13 +2,13 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use smallvec::SmallVec;
 
 use super::Flight;
+use crate::sync::Arc;
 
 /// A task for the background.
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -1,15 +1,12 @@
 //! Whoever does the work.
 
-use std::{
-    hash::Hash,
-    sync::{
-        Arc,
-        atomic::Ordering::{Relaxed, SeqCst},
-    },
-    thread,
-};
+use std::{hash::Hash, thread};
 
 use super::{Flight, Flights, Lost};
+use crate::sync::{
+    Arc,
+    Ordering::{Relaxed, SeqCst},
+};
 
 /// The duty to do a flight's work and to say how it went. Dropping it tells the followers that it won't be done.
 pub(crate) struct Leader<I: Hash + Eq, T> {
