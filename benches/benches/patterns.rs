@@ -16,6 +16,7 @@ use larder_benches::{
     rounds::{self, Plan},
     single_flight, stampede,
     value::{Order, User},
+    writes,
 };
 use tokio::runtime::Runtime;
 
@@ -69,6 +70,7 @@ fn groups(runtime: &Runtime, redis: &Redis, filter: &str) -> Result<Vec<Vec<Case
             misses::memory().await?,
             stampede::memory()?,
             expiry::memory().await?,
+            writes::memory().await?,
             single_flight::uncontended(),
             single_flight::followers(),
         ];
@@ -77,6 +79,8 @@ fn groups(runtime: &Runtime, redis: &Redis, filter: &str) -> Result<Vec<Vec<Case
             groups.push(hits::redis::<User>(url, 64).await?);
             groups.push(hits::redis::<Order>(url, 64).await?);
             groups.push(misses::redis(url).await?);
+            groups.push(expiry::redis(url).await?);
+            groups.push(writes::redis(url).await?);
             // The textbook's lock sleeps for 100 ms at a time: only on demand.
             if filter.contains("stampede") {
                 groups.push(stampede::redis(url).await?);

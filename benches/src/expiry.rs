@@ -5,7 +5,10 @@
 use std::{
     future::pending,
     io,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -13,11 +16,13 @@ use anyhow::Result;
 use larder_cache::Loader;
 use larder_memory::MemoryStore;
 use larder_refresh_ahead::RefreshAhead;
+use larder_store::Store;
 use tokio::task::yield_now;
 
 use crate::{
     case::{Case, Run, in_a_loop, one_by_one},
-    rig::{KEYS, answer},
+    rig::{KEYS, answer, redis_store, unused},
+    textbook_refresh::TextbookRefresh,
     value::{Sample, User},
 };
 
@@ -35,11 +40,10 @@ type Hot = &'static RefreshAhead<u64, User>;
 /// # Errors
 /// If a cache can't be filled.
 pub async fn memory() -> Result<Vec<Case>> {
-    let fresh = hot(0.8, always()).await?;
-    let due = hot(0.0, once()).await?;
-    due.get(&HOT).await?;
-    anyhow::ensure!(due.refreshing() == 1, "the refresh was not started");
-    let refreshed = hot(0.0, always()).await?;
+    let store = || MemoryStore::new(KEYS);
+    let fresh = hot(store(), 0.8, always()).await?;
+    let due = due_for_long(store()).await?;
+    let refreshed = hot(store(), 0.0, always()).await?;
     let fresh = move |_: u64| async move { answer(fresh.get(&HOT).await) };
     let due = move |_: u64| async move { answer(due.get(&HOT).await) };
     let refreshed = move |_: u64| async move {
@@ -52,27 +56,88 @@ pub async fn memory() -> Result<Vec<Case>> {
         assert_eq!(after, before + 1, "the entry was not refreshed");
         user
     };
-    let case = |name: &str, run: Run| Case {
-        group: "expiry/memory/64 B".to_owned(),
+    Ok(cases(
+        "memory",
+        vec![
+            ("larder refresh-ahead, fresh", in_a_loop(fresh)),
+            ("larder refresh-ahead, fresh (A/A)", in_a_loop(fresh)),
+            ("larder refresh-ahead, due", in_a_loop(due)),
+            ("larder refresh-ahead, refreshed", one_by_one(refreshed)),
+        ],
+    ))
+}
+
+/// The same over Redis, beside the textbook's; each of whose reads of a due entry starts a reload.
+///
+/// # Errors
+/// Those of Redis.
+pub async fn redis(url: &str) -> Result<Vec<Case>> {
+    let fresh = hot(redis_store(url).await?, 0.8, always()).await?;
+    let due = due_for_long(redis_store(url).await?).await?;
+    let fresh = move |_: u64| async move { answer(fresh.get(&HOT).await) };
+    let due = move |_: u64| async move { answer(due.get(&HOT).await) };
+    Ok(cases(
+        "redis",
+        vec![
+            ("larder refresh-ahead, fresh", one_by_one(fresh)),
+            ("larder refresh-ahead, fresh (A/A)", one_by_one(fresh)),
+            ("larder refresh-ahead, due", one_by_one(due)),
+            (
+                "textbook refresh, fresh",
+                textbook(url, Duration::ZERO).await?,
+            ),
+            ("textbook refresh, due", textbook(url, 2 * LONG).await?),
+        ],
+    ))
+}
+
+/// The textbook's, due below this threshold.
+async fn textbook(url: &str, threshold: Duration) -> Result<Run> {
+    let textbook = TextbookRefresh::connect(url, &unused("hot"), LONG, threshold).await;
+    let textbook = textbook.map_err(anyhow::Error::from_boxed)?;
+    Ok(one_by_one(move |_| {
+        let textbook = textbook.clone();
+        async move {
+            let load = async { Ok::<_, io::Error>(Some(User::sample(HOT))) };
+            let read = textbook.get(HOT, load).await;
+            let (user, _) = read.unwrap_or_else(|error| panic!("a textbook read failed: {error}"));
+            user.unwrap_or_else(|| panic!("the textbook has no hot key"))
+        }
+    }))
+}
+
+fn cases(store: &'static str, runs: Vec<(&str, Run)>) -> Vec<Case> {
+    let case = |(name, run): (&str, Run)| Case {
+        group: format!("expiry/{store}/64 B"),
         name: name.to_owned(),
-        pattern: "refresh-ahead",
-        store: "memory",
+        pattern: match name.starts_with("textbook") {
+            true => "textbook",
+            false => "refresh-ahead",
+        },
+        store,
         tasks: 1,
         bytes: 64,
         baseline: "larder refresh-ahead, fresh",
         run,
     };
-    Ok(vec![
-        case("larder refresh-ahead, fresh", in_a_loop(fresh)),
-        case("larder refresh-ahead, fresh (A/A)", in_a_loop(fresh)),
-        case("larder refresh-ahead, due", in_a_loop(due)),
-        case("larder refresh-ahead, refreshed", one_by_one(refreshed)),
-    ])
+    runs.into_iter().map(case).collect()
+}
+
+/// A cache whose hot key is due, and whose refresh is under way and never ends.
+async fn due_for_long(store: impl Into<Arc<dyn Store>>) -> Result<Hot> {
+    let due = hot(store, 0.0, once()).await?;
+    due.get(&HOT).await?;
+    anyhow::ensure!(due.refreshing() == 1, "the refresh was not started");
+    Ok(due)
 }
 
 /// A cache with the hot key in it, due at this share of its TTL.
-async fn hot(due: f64, loader: impl Loader<u64, User>) -> Result<Hot> {
-    let cache: RefreshAhead<u64, User> = RefreshAhead::builder(MemoryStore::new(KEYS), "hot")
+async fn hot(
+    store: impl Into<Arc<dyn Store>>,
+    due: f64,
+    loader: impl Loader<u64, User>,
+) -> Result<Hot> {
+    let cache: RefreshAhead<u64, User> = RefreshAhead::builder(store, &unused("hot"))
         .ttl(LONG)
         .load_timeout(LONG)
         .refresh_at(due)

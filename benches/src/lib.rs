@@ -14,3 +14,4 @@ pub mod textbook_lock;
 pub mod textbook_refresh;
 pub mod textbook_write;
 pub mod value;
+pub mod writes;

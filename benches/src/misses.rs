@@ -66,6 +66,20 @@ impl Origin {
                 .await?;
         Ok(row.map(|(name, email)| User { id, name, email }))
     }
+
+    /// Writes a row, and returns it.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub async fn update(&self, user: User) -> Result<User, sqlx::Error> {
+        sqlx::query("UPDATE users SET name = ?, email = ? WHERE id = ?")
+            .bind(&user.name)
+            .bind(&user.email)
+            .bind((user.id % KEYS) as i64)
+            .execute(&self.database)
+            .await?;
+        Ok(user)
+    }
 }
 
 /// Misses over the memory store.

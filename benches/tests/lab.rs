@@ -180,13 +180,19 @@ fn the_shop_is_replayed_on_redis() {
         "--writes",
         "5",
         "--pattern",
-        "none,textbook,cache-aside,coalesce,refresh-ahead",
+        "none,textbook,cache-aside,coalesce,refresh-ahead,write-through",
     ]);
-    assert_eq!(entries.len(), 5);
+    assert_eq!(entries.len(), 6);
     for entry in &entries {
         assert_eq!(number(entry, "requests"), requests);
     }
-    let sound = ["none", "cache-aside", "coalesce", "refresh-ahead"];
+    let sound = [
+        "none",
+        "cache-aside",
+        "coalesce",
+        "refresh-ahead",
+        "write-through",
+    ];
     assert_sound(&entries, &sound);
 }
 

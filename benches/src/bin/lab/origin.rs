@@ -35,7 +35,8 @@ const ROWS: &str = "INSERT INTO page (id, version, title, body)
 
 const READ: &str = "SELECT version, title, body FROM page WHERE id = ?1";
 
-const WRITE: &str = "UPDATE page SET version = version + 1 WHERE id = ?1 RETURNING version";
+const WRITE: &str =
+    "UPDATE page SET version = version + 1 WHERE id = ?1 RETURNING version, title, body";
 
 /// A row, and what the caches keep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,21 +93,16 @@ impl Origin {
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }
-        Ok(row.map(|(version, title, body)| Page {
-            version,
-            title,
-            body,
-        }))
+        Ok(row.map(page))
     }
 
-    /// Changes the page of this key and says its new version, once that is committed.
-    pub(crate) async fn update(&self, key: u32) -> Result<i64, sqlx::Error> {
+    /// Changes the page of this key and returns it as it is since, once that is committed.
+    pub(crate) async fn update(&self, key: u32) -> Result<Page, sqlx::Error> {
         let update = sqlx::query_as(WRITE).bind(i64::from(key));
         // The row comes before the commit; the end of all rows comes after it.
-        let rows: Vec<(i64,)> = update.fetch_all(&self.writer).await?;
+        let rows: Vec<(i64, String, String)> = update.fetch_all(&self.writer).await?;
         let row = rows.into_iter().next();
-        row.map(|(version,)| version)
-            .ok_or(sqlx::Error::RowNotFound)
+        row.map(page).ok_or(sqlx::Error::RowNotFound)
     }
 
     /// How many times a page was loaded.
@@ -118,6 +114,14 @@ impl Origin {
     pub(crate) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+fn page((version, title, body): (i64, String, String)) -> Page {
+    Page {
+        version,
+        title,
+        body,
     }
 }
 
@@ -148,8 +152,8 @@ mod tests {
     #[tokio::test]
     async fn rows_are_there_and_count_their_changes() {
         let origin = Origin::create(3, Duration::ZERO).await.expect("a database");
-        assert_eq!(origin.update(2).await.expect("a row"), 2);
-        assert_eq!(origin.update(2).await.expect("a row"), 3);
+        assert_eq!(origin.update(2).await.expect("a row").version, 2);
+        assert_eq!(origin.update(2).await.expect("a row").version, 3);
         let version = async |key| {
             origin
                 .load(key)

@@ -58,6 +58,8 @@ pub(crate) enum Pattern {
     Coalesce,
     /// larder-refresh-ahead: entries are loaded again before they expire.
     RefreshAhead,
+    /// larder-write-through, with cache-aside for its reads: writes go into the cache as well.
+    WriteThrough,
 }
 
 impl Pattern {
@@ -77,6 +79,12 @@ impl Pattern {
                 Arc::new(larder::Aside::new(place.store().await?, origin, ttl, run)?)
             }
             Self::Coalesce => Arc::new(larder::Coalescing::new(
+                place.store().await?,
+                origin,
+                ttl,
+                run,
+            )?),
+            Self::WriteThrough => Arc::new(larder::Through::new(
                 place.store().await?,
                 origin,
                 ttl,

@@ -29,7 +29,7 @@ impl Subject for NoCache {
     }
 
     async fn write(&self, key: u32) -> Result<Changed> {
-        let version = self.0.update(key).await?;
+        let version = self.0.update(key).await?.version;
         Ok(Changed {
             version,
             deferred: false,

@@ -45,7 +45,7 @@ impl Subject for OnRedis {
     }
 
     async fn write(&self, key: u32) -> Result<Changed> {
-        let version = self.origin.update(key).await?;
+        let version = self.origin.update(key).await?.version;
         let told = self.cache.invalidate(key.into()).await;
         told.map_err(Error::from_boxed)?;
         Ok(changed(version))
@@ -70,7 +70,7 @@ impl Subject for OnStore {
     }
 
     async fn write(&self, key: u32) -> Result<Changed> {
-        let version = self.origin.update(key).await?;
+        let version = self.origin.update(key).await?.version;
         let told = self.cache.invalidate(key.into()).await;
         told.map_err(Error::from_boxed)?;
         Ok(changed(version))

@@ -1,0 +1,205 @@
+//! Writes: what a database write costs with the cache told of it.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use larder_cache_aside::{CacheAside, CacheState};
+use larder_memory::MemoryStore;
+use larder_store::{BoxError, Store};
+use larder_write_through::{WriteError, WriteThrough, Writer, async_trait};
+
+use crate::{
+    case::{Case, Run, one_by_one},
+    misses::Origin,
+    rig::{KEYS, redis_store, unused},
+    textbook::{Textbook, TextbookOverStore},
+    textbook_write::TextbookWrite,
+    value::{Sample, User},
+};
+
+const TTL: Duration = Duration::from_secs(60);
+
+/// The rows of the origin: they have their keys already, and stay.
+struct Rows(Origin);
+
+#[async_trait]
+impl Writer<u64, User> for Rows {
+    type Error = WriteError;
+
+    async fn create(&self, _user: &User) -> Result<u64, WriteError> {
+        Err(WriteError::rolled_back("the rows are there already"))
+    }
+
+    async fn update(&self, _id: &u64, user: User) -> Result<Option<User>, WriteError> {
+        Ok(Some(self.0.update(user).await?))
+    }
+
+    async fn delete(&self, _id: &u64) -> Result<(), WriteError> {
+        Err(WriteError::rolled_back("the rows stay"))
+    }
+}
+
+/// Writes with a cache in the memory store.
+///
+/// # Errors
+/// Those of SQLite.
+pub async fn memory() -> Result<Vec<Case>> {
+    let origin = Origin::open().await?;
+    let textbook = TextbookOverStore::new(MemoryStore::new(KEYS), "textbook", TTL);
+    let textbook = textbook.map_err(anyhow::Error::from_boxed)?;
+    let told = {
+        let origin = origin.clone();
+        run(move |id| {
+            let (textbook, origin) = (textbook.clone(), origin.clone());
+            async move {
+                origin.update(User::sample(id)).await?;
+                textbook.invalidate(id).await
+            }
+        })
+    };
+    let mut runs = vec![
+        ("no cache", "none", no_cache(&origin)),
+        ("no cache (A/A)", "none", no_cache(&origin)),
+        ("textbook cache-aside", "textbook", told),
+    ];
+    runs.extend(larder(&MemoryStore::new(KEYS).into(), &origin)?);
+    Ok(cases("memory", runs))
+}
+
+/// Writes with a cache in Redis.
+///
+/// # Errors
+/// Those of SQLite and of Redis.
+pub async fn redis(url: &str) -> Result<Vec<Case>> {
+    let origin = Origin::open().await?;
+    let aside = Textbook::connect(url, &unused("textbook-aside"), TTL).await;
+    let aside = aside.map_err(anyhow::Error::from_boxed)?;
+    let through = TextbookWrite::connect(url, &unused("textbook-through"), TTL).await;
+    let through = through.map_err(anyhow::Error::from_boxed)?;
+    let deleted = {
+        let origin = origin.clone();
+        run(move |id| {
+            let (textbook, origin) = (aside.clone(), origin.clone());
+            async move {
+                origin.update(User::sample(id)).await?;
+                textbook.invalidate(id).await
+            }
+        })
+    };
+    let set = {
+        let origin = origin.clone();
+        run(move |id| {
+            let (textbook, origin) = (through.clone(), origin.clone());
+            async move {
+                let user = User::sample(id);
+                let update = origin.update(user.clone());
+                textbook.write(id, &user, update).await.map(drop)
+            }
+        })
+    };
+    let mut runs = vec![
+        ("no cache", "none", no_cache(&origin)),
+        ("no cache (A/A)", "none", no_cache(&origin)),
+        ("textbook cache-aside", "textbook", deleted),
+        ("textbook write-through", "textbook", set),
+    ];
+    runs.extend(larder(&redis_store(url).await?.into(), &origin)?);
+    Ok(cases("redis", runs))
+}
+
+/// The bracket with and without a value at its end, and the row put after its commit.
+fn larder(
+    store: &Arc<dyn Store>,
+    origin: &Origin,
+) -> Result<Vec<(&'static str, &'static str, Run)>> {
+    let loader = origin.clone();
+    let load = move |id: u64| {
+        let origin = loader.clone();
+        async move { origin.load(id).await }
+    };
+    let cache: CacheAside<u64, User> = CacheAside::builder(Arc::clone(store), &unused("write"))
+        .ttl(TTL)
+        .build(load)?;
+    let writer = WriteThrough::beside(cache.keyspace(), Rows(origin.clone()));
+    let aside = {
+        let origin = origin.clone();
+        run(move |id| {
+            let (cache, origin) = (cache.clone(), origin.clone());
+            async move {
+                let written = cache.write(&id, origin.update(User::sample(id))).await?;
+                told(&written.cache)
+            }
+        })
+    };
+    let through = {
+        let writer = writer.clone();
+        run(move |id| {
+            let writer = writer.clone();
+            async move {
+                let written = writer.update(&id, User::sample(id)).await?;
+                told(&written.cache)
+            }
+        })
+    };
+    let origin = origin.clone();
+    let put = run(move |id| {
+        let (writer, origin) = (writer.clone(), origin.clone());
+        async move {
+            let user = origin.update(User::sample(id)).await?;
+            told(&writer.put_if_newer(&id, id, Some(&user)).await)
+        }
+    });
+    Ok(vec![
+        ("larder cache-aside", "cache-aside", aside),
+        ("larder write-through", "write-through", through),
+        ("larder put_if_newer", "write-through", put),
+    ])
+}
+
+fn told(state: &CacheState) -> Result<(), BoxError> {
+    match state.error() {
+        None => Ok(()),
+        Some(error) => Err(error.clone().into()),
+    }
+}
+
+fn no_cache(origin: &Origin) -> Run {
+    let origin = origin.clone();
+    run(move |id| {
+        let origin = origin.clone();
+        async move {
+            origin.update(User::sample(id)).await?;
+            Ok(())
+        }
+    })
+}
+
+/// A write that fails would be faster, and worth nothing.
+fn run<F, Fut>(write: F) -> Run
+where
+    F: Fn(u64) -> Fut + Send + Sync + Clone + 'static,
+    Fut: Future<Output = Result<(), BoxError>> + Send,
+{
+    one_by_one(move |number| {
+        let written = write(number % KEYS);
+        async move {
+            written
+                .await
+                .unwrap_or_else(|error| panic!("a write failed: {error}"));
+        }
+    })
+}
+
+fn cases(store: &'static str, runs: Vec<(&'static str, &'static str, Run)>) -> Vec<Case> {
+    let case = |(name, pattern, run): (&str, &'static str, Run)| Case {
+        group: format!("{store}-write/64 B"),
+        name: name.to_owned(),
+        pattern,
+        store,
+        tasks: 1,
+        bytes: 64,
+        baseline: "no cache",
+        run,
+    };
+    runs.into_iter().map(case).collect()
+}
