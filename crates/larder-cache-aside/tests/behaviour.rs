@@ -359,6 +359,30 @@ async fn an_end_that_was_not_acknowledged_is_made_up_for() {
     assert_eq!(rows.get(&1).await.expect("get").as_deref(), Some("new"));
 }
 
+/// More keys than one batch of the background, all of them first in line, fail by themselves for a while.
+#[tokio::test(start_paused = true)]
+async fn keys_that_fail_by_themselves_keep_no_others_waiting() {
+    let store = FaultStore::new(MemoryStore::new(1_000));
+    let rows = cache(
+        store.clone(),
+        &Database::with((0..400).map(|id| (id, "row"))),
+    );
+    for id in 0..300 {
+        store.refuse(&address(id), StoreErrorKind::Unavailable);
+    }
+    let (refused, fine): (Vec<u64>, Vec<u64>) = (0..400).partition(|id| *id < 300);
+    for ids in [&refused, &fine] {
+        store.inject(
+            Operation::Update("invalidate"),
+            Fault::Fail(StoreErrorKind::Unavailable),
+        );
+        let error = rows.invalidate_many(ids).await.expect_err("deferred");
+        assert_eq!(error.kind(), ErrorKind::Deferred);
+    }
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(rows.deferred(), refused.len());
+}
+
 #[tokio::test(start_paused = true)]
 async fn versions_and_names_keep_apart() {
     let store = MemoryStore::new(10);

@@ -46,6 +46,8 @@ struct Invalidation {
     /// The number of the request that came last, so that one which comes while an earlier one is being sent is sent
     /// again.
     request: u64,
+    /// When it is its turn: what failed goes behind the others.
+    turn: u64,
     holds: Vec<Token>,
 }
 
@@ -110,6 +112,9 @@ impl Outbox {
             let request = waiting.requests;
             let invalidation = waiting.invalidations.entry(key.clone()).or_default();
             invalidation.request = request;
+            if !known {
+                invalidation.turn = request;
+            }
             if invalidation.holds.len() < MOST_HOLDS {
                 invalidation.holds.extend(hold);
             }
@@ -150,15 +155,18 @@ impl Outbox {
             let from = waiting.give_backs.len().saturating_sub(BATCH);
             return Some(Batch::GiveBacks(waiting.give_backs.split_off(from)));
         }
-        let waits = waiting.invalidations.iter().take(BATCH);
-        let batch: Vec<_> = waits
-            .map(|(key, invalidation)| (key.clone(), invalidation.clone()))
-            .collect();
-        if batch.is_empty() {
+        let mut waits: Vec<_> = waiting.invalidations.iter().collect();
+        if waits.is_empty() {
             waiting.working = false;
             return None;
         }
-        Some(Batch::Invalidations(batch))
+        if waits.len() > BATCH {
+            waits.select_nth_unstable_by_key(BATCH, |(_, invalidation)| invalidation.turn);
+            waits.truncate(BATCH);
+        }
+        let batch = waits.into_iter();
+        let batch = batch.map(|(key, invalidation)| (key.clone(), invalidation.clone()));
+        Some(Batch::Invalidations(batch.collect()))
     }
 
     /// Sends a batch. Says whether the store was there.
@@ -201,10 +209,23 @@ impl Outbox {
                     self.counters.deferred_dropped.increment();
                     self.settled(&key, invalidation.request);
                 }
-                Some(_) => all = false,
+                Some(_) => {
+                    self.failed(&key);
+                    all = false;
+                }
             }
         }
         all
+    }
+
+    /// The others go first, so that a key which fails by itself keeps nobody waiting.
+    fn failed(&self, key: &Key) {
+        let mut waiting = self.lock();
+        waiting.requests += 1;
+        let turn = waiting.requests;
+        if let Some(invalidation) = waiting.invalidations.get_mut(key) {
+            invalidation.turn = turn;
+        }
     }
 
     fn settled(&self, key: &Key, request: u64) {

@@ -1,7 +1,9 @@
 //! Batches.
 
 use futures_util::future::{join, join_all};
-use larder_cache::{CacheKey, Error, Fetched, Lease, Leased, Loaded, Lookup, Result, Vacancy};
+use larder_cache::{
+    CacheKey, Claim, Entry, Error, Fetched, Lease, Leased, Loaded, Lookup, Result, Vacancy,
+};
 
 use crate::{
     Coalesce,
@@ -13,12 +15,21 @@ use crate::{
 struct Led<K, V> {
     at: usize,
     key: K,
-    /// What to ask for the lease with; without it the key is loaded apart, for this reason.
-    vacancy: Result<Vacancy, Option<Error>>,
+    begins: Begins<V>,
     leader: Lead<V>,
 }
 
-/// A key of a batch that is answered by itself: someone else loads it, or it is stale.
+/// How the load of a key begins.
+enum Begins<V> {
+    /// With a request for its lease.
+    Lease(Vacancy),
+    /// With a request for the claim on this stale entry.
+    Claim(Entry<V>),
+    /// Apart, without the store, for this reason.
+    Apart(Option<Error>),
+}
+
+/// A key of a batch that is answered by itself, since someone else loads it.
 enum Other<V> {
     Follow(Follower<Landing<V>>),
     Single(Lookup<V>),
@@ -87,15 +98,10 @@ where
         started: Started,
         found: Lookup<V>,
     ) -> Result<Led<K, V>, Other<V>> {
-        let address = match (&found, self.inner.keyspace.address(key)) {
-            (Lookup::Busy(busy), _) if busy.lease().is_some() => None,
-            (Lookup::Hit(_), _) => None,
-            (_, address) => address.ok(),
+        let id = match self.id(key, &found) {
+            Ok(Some(id @ (Id::Open(_) | Id::Stale(_)))) => id,
+            _ => return Err(Other::Single(found)),
         };
-        let Some(address) = address else {
-            return Err(Other::Single(found));
-        };
-        let id = Id::Open(address);
         if let Some(follower) = self.apart(&id, &found, started.0) {
             return Err(Other::Follow(follower));
         }
@@ -103,10 +109,11 @@ where
             Entered::Lead(leader) => Ok(Led {
                 at,
                 key: key.clone(),
-                vacancy: match found {
-                    Lookup::Miss(vacancy) => Ok(vacancy),
-                    Lookup::Failed(error) => Err(Some(error)),
-                    Lookup::Busy(_) | Lookup::Hit(_) => Err(None),
+                begins: match found {
+                    Lookup::Hit(entry) => Begins::Claim(entry),
+                    Lookup::Miss(vacancy) => Begins::Lease(vacancy),
+                    Lookup::Busy(_) => Begins::Apart(None),
+                    Lookup::Failed(error) => Begins::Apart(Some(error)),
                 },
                 leader,
             }),
@@ -167,26 +174,31 @@ where
 
     async fn load_all(&self, led: Vec<Led<K, V>>) -> Vec<Answer<V>> {
         let mut batch = Batch::default();
-        let (mut vacancies, mut flights) = (Vec::new(), Vec::new());
+        let (mut vacancies, mut flights, mut stale) = (Vec::new(), Vec::new(), Vec::new());
         for lead in led {
-            match lead.vacancy {
-                Ok(vacancy) => {
-                    lead.leader.seal();
+            let flight = (lead.at, lead.key, lead.leader);
+            match lead.begins {
+                Begins::Lease(vacancy) => {
+                    flight.2.seal();
                     vacancies.push(vacancy);
-                    flights.push((lead.at, lead.key, lead.leader));
+                    flights.push(flight);
                 }
-                Err(seen) => batch.load(lead.at, lead.key, lead.leader, None, seen),
+                Begins::Claim(entry) => stale.push((flight, entry)),
+                Begins::Apart(seen) => batch.load(flight, Permission::None, seen),
             }
         }
         self.ask_for_leases(&mut batch, vacancies, flights).await;
+        self.ask_for_claims(&mut batch, stale).await;
         // In one order in all batches, so that no two of them wait for each other.
         batch
             .loads
             .sort_by_cached_key(|load| self.inner.keyspace.address(&load.key).ok());
         for load in &mut batch.loads {
-            match &load.lease {
-                Some(lease) => load.leader.rename(Id::Lease(lease.token())),
-                None => self.begin_apart(&load.key, &mut load.leader).await,
+            match &load.permission {
+                Permission::Lease(lease) => load.leader.rename(Id::Lease(lease.token())),
+                // Known by its entry, which all who join have seen.
+                Permission::Claim(..) => {}
+                Permission::None => self.begin_apart(&load.key, &mut load.leader).await,
             }
         }
         self.load_batch(batch).await
@@ -196,7 +208,7 @@ where
         &self,
         batch: &mut Batch<K, V>,
         vacancies: Vec<Vacancy>,
-        flights: Vec<(usize, K, Lead<V>)>,
+        flights: Vec<Flown<K, V>>,
     ) {
         if vacancies.is_empty() {
             return;
@@ -205,15 +217,31 @@ where
         match self.inner.keyspace.lease_many(vacancies).await {
             Ok(leases) => {
                 let leased = flights.into_iter().zip(leases.into_iter().zip(seen));
-                for ((at, key, leader), (leased, seen)) in leased {
-                    batch.sort(at, key, leader, leased, seen);
+                for (flight, (leased, seen)) in leased {
+                    batch.sort(flight, leased, seen);
                 }
             }
             Err(error) => {
-                for (at, key, leader) in flights {
-                    batch.load(at, key, leader, None, Some(error.clone()));
+                for flight in flights {
+                    batch.load(flight, Permission::None, Some(error.clone()));
                 }
             }
+        }
+    }
+
+    /// What someone else has the claim on is loaded all the same, and not stored.
+    async fn ask_for_claims(&self, batch: &mut Batch<K, V>, stale: Vec<(Flown<K, V>, Entry<V>)>) {
+        let keyspace = &self.inner.keyspace;
+        let claims = stale
+            .iter()
+            .map(|((_, key, _), entry)| keyspace.claim(key, entry.stamp()));
+        let claims = join_all(claims).await;
+        for ((flight, entry), claim) in stale.into_iter().zip(claims) {
+            let (claim, seen) = match claim {
+                Ok(claim) => (claim, None),
+                Err(error) => (None, Some(error)),
+            };
+            batch.load(flight, Permission::Claim(claim, entry), seen);
         }
     }
 
@@ -231,8 +259,16 @@ where
         {
             Ok(loaded) => answers.extend(self.store_all(loads, loaded).await),
             Err(error) => {
-                for load in loads {
-                    answers.push(load.land(Err(error.clone())));
+                for mut load in loads {
+                    let permission = std::mem::replace(&mut load.permission, Permission::None);
+                    let answer = match permission {
+                        Permission::Claim(_, entry) => {
+                            self.inner.keyspace.count_stale_served();
+                            Ok(Fetched::stale(entry, Some(error.clone())))
+                        }
+                        Permission::Lease(_) | Permission::None => Err(error.clone()),
+                    };
+                    answers.push(load.land(answer));
                 }
             }
         }
@@ -240,29 +276,52 @@ where
     }
 
     async fn store_all(&self, loads: Vec<Load<K, V>>, loaded: Vec<Loaded<V>>) -> Vec<Answer<V>> {
-        let mut fills = Vec::new();
+        let (mut fills, mut refreshes) = (Vec::new(), Vec::new());
         let mut landing = Vec::with_capacity(loads.len());
         for (mut load, loaded) in loads.into_iter().zip(&loaded) {
-            let lease = load.lease.take();
-            let filled = lease.is_some();
-            fills.extend(lease.map(|lease| (lease, loaded)));
-            landing.push((load, filled));
+            let permission = std::mem::replace(&mut load.permission, Permission::None);
+            let kept = match permission {
+                Permission::Lease(lease) => {
+                    fills.push((lease, loaded));
+                    Kept::Filled
+                }
+                Permission::Claim(Some(claim), _) => {
+                    refreshes.push(claim.refresh(loaded));
+                    Kept::Refreshed
+                }
+                Permission::Claim(None, _) | Permission::None => Kept::Not,
+            };
+            landing.push((load, kept));
         }
-        let filled = self.inner.keyspace.fill_many(fills).await;
+        let (filled, refreshed) =
+            join(self.inner.keyspace.fill_many(fills), join_all(refreshes)).await;
         let (mut filled, failed) = match filled {
             Ok(filled) => (filled.into_iter(), None),
             Err(error) => (Vec::new().into_iter(), Some(error)),
         };
-        let land = |((load, was_filled), loaded): ((Load<K, V>, bool), Loaded<V>)| {
-            let seen = load.seen.clone().or_else(|| failed.clone());
-            let fetched = match if was_filled { filled.next() } else { None } {
-                Some(filled) => Fetched::filled(loaded, filled, seen),
+        let mut refreshed = refreshed.into_iter();
+        let land = |((load, kept), loaded): ((Load<K, V>, Kept), Loaded<V>)| {
+            let stored = match kept {
+                Kept::Filled => filled.next().or_else(|| failed.clone().map(Err)),
+                Kept::Refreshed => refreshed.next(),
+                Kept::Not => None,
+            };
+            let seen = load.seen.clone();
+            let fetched = match stored {
+                Some(stored) => Fetched::filled(loaded, stored, seen),
                 None => Fetched::loaded(loaded, seen),
             };
             load.land(Ok(fetched))
         };
         landing.into_iter().zip(loaded).map(land).collect()
     }
+}
+
+/// How a loaded value was asked to be stored.
+enum Kept {
+    Filled,
+    Refreshed,
+    Not,
 }
 
 /// A batch under way: what must be loaded, and what is known.
@@ -276,10 +335,21 @@ struct Load<K, V> {
     at: usize,
     key: K,
     leader: Lead<V>,
-    lease: Option<Lease<V>>,
+    permission: Permission<V>,
     /// Why the store was of no use.
     seen: Option<Error>,
 }
+
+/// What a loaded value may be stored with.
+enum Permission<V> {
+    Lease(Lease<V>),
+    /// The claim, if it was granted, and the stale entry to answer with if the load fails.
+    Claim(Option<Claim<V>>, Entry<V>),
+    None,
+}
+
+/// A flight that this batch leads: the place of its key in the batch, the key, and the duty.
+type Flown<K, V> = (usize, K, Lead<V>);
 
 impl<K, V: Clone> Load<K, V> {
     fn land(self, answer: Result<Fetched<V>>) -> Answer<V> {
@@ -299,28 +369,23 @@ impl<K, V> Default for Batch<K, V> {
 
 impl<K, V: Clone> Batch<K, V> {
     /// What the answer to the request for a lease means.
-    fn sort(
-        &mut self,
-        at: usize,
-        key: K,
-        leader: Lead<V>,
-        leased: Result<Leased<V>>,
-        seen: Option<Error>,
-    ) {
+    fn sort(&mut self, flight: Flown<K, V>, leased: Result<Leased<V>>, seen: Option<Error>) {
         match leased {
-            Ok(Leased::Granted(lease)) => self.load(at, key, leader, Some(lease), seen),
+            Ok(Leased::Granted(lease)) => self.load(flight, Permission::Lease(lease), seen),
             Ok(Leased::Refused(Lookup::Hit(entry))) if !entry.is_stale() => {
+                let (at, _, leader) = flight;
                 let fetched = Fetched::from(entry);
                 leader.land(Landing::Found(fetched.clone()));
                 self.answers.push((at, Some(Ok(fetched))));
             }
             Ok(Leased::Refused(Lookup::Busy(busy))) if busy.lease().is_none() => {
-                self.load(at, key, leader, None, seen);
+                self.load(flight, Permission::None, seen);
             }
             Ok(Leased::Refused(Lookup::Failed(error))) | Err(error) => {
-                self.load(at, key, leader, None, Some(error));
+                self.load(flight, Permission::None, Some(error));
             }
             Ok(Leased::Refused(_)) => {
+                let (at, _, leader) = flight;
                 leader.land(Landing::Again);
                 self.answers.push((at, None));
             }
@@ -329,17 +394,15 @@ impl<K, V: Clone> Batch<K, V> {
 
     fn load(
         &mut self,
-        at: usize,
-        key: K,
-        leader: Lead<V>,
-        lease: Option<Lease<V>>,
+        (at, key, leader): Flown<K, V>,
+        permission: Permission<V>,
         seen: Option<Error>,
     ) {
         self.loads.push(Load {
             at,
             key,
             leader,
-            lease,
+            permission,
             seen,
         });
     }

@@ -144,6 +144,40 @@ async fn overlapping_batches_load_each_key_once() {
     assert_eq!(rows.in_flight(), 0);
 }
 
+/// Entries past their TTL are loaded again together with what is missing, and served as they are if that fails.
+#[tokio::test(start_paused = true)]
+async fn stale_entries_of_a_batch_are_in_its_one_load() {
+    let database = slow_rows(100);
+    let ttl = Duration::from_secs(10);
+    let rows = builder(MemoryStore::new(1_000))
+        .ttl(ttl)
+        .grace(Duration::from_secs(60))
+        .build(database.clone())
+        .expect("a cache");
+    let stale: Vec<u64> = (0..20).collect();
+    rows.get_many(&stale).await.expect("get_many");
+    sleep(ttl * 2).await;
+    let (before, batches) = (database.loads(), database.batches());
+
+    database.fail(Some(io::ErrorKind::ConnectionRefused));
+    let served = rows.get_many(&stale).await.expect("the stale entries");
+    assert!(served.iter().all(Option::is_some));
+    assert_eq!(rows.stats().stale_served, 20);
+    database.fail(None);
+    // The claims are given back.
+    rows.shutdown().await.expect("shutdown");
+
+    let all: Vec<u64> = (0..30).collect();
+    let read = rows.get_many(&all).await.expect("get_many");
+    assert!(read.iter().all(Option::is_some));
+    // Twenty that failed, then thirty; each time at once.
+    assert_eq!(database.loads() - before, 50);
+    assert_eq!(database.batches() - batches, 2);
+    assert_eq!(rows.stats().refreshed, 20);
+    rows.get_many(&all).await.expect("get_many");
+    assert_eq!((database.batches() - batches, rows.in_flight()), (2, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn batches_without_the_store_don_t_wait_for_each_other_for_ever() {
     let database = slow_rows(100);

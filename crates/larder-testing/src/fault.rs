@@ -1,7 +1,7 @@
 //! A store that fails on command.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -30,6 +30,7 @@ struct State {
     faults: VecDeque<(Operation, Fault)>,
     late: Vec<BoxFuture<'static, ()>>,
     down: Option<ErrorKind>,
+    refused: HashMap<Key, ErrorKind>,
     log: Vec<Operation>,
 }
 
@@ -152,6 +153,11 @@ impl FaultStore {
         self.lock().down = kind;
     }
 
+    /// Every update of this key fails by itself like this from now on, also within batches, and does nothing.
+    pub fn refuse(&self, key: &Key, kind: ErrorKind) {
+        self.lock().refused.insert(key.clone(), kind);
+    }
+
     /// Applies what was reported as timed out and kept back, in order.
     pub async fn deliver_late(&self) {
         let late = std::mem::take(&mut self.lock().late);
@@ -210,6 +216,13 @@ impl FaultStore {
         Ok(at
             .and_then(|at| state.faults.remove(at))
             .map(|(_, fault)| fault))
+    }
+
+    fn refusal(&self, key: &Key) -> Result<()> {
+        match self.lock().refused.get(key) {
+            Some(kind) => Err(injected(*kind)),
+            None => Ok(()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -278,6 +291,7 @@ impl Store for FaultStore {
     }
 
     async fn update(&self, key: &Key, update: &Update) -> Result<Reply> {
+        self.refusal(key)?;
         let (key, update) = (key.clone(), update.clone());
         self.through(Operation::Update(update.script().name()), |store| {
             Box::pin(async move { store.update(&key, &update).await })
@@ -286,14 +300,24 @@ impl Store for FaultStore {
     }
 
     async fn update_many(&self, updates: &[(Key, Update)]) -> Result<Vec<Result<Reply>>> {
-        let updates = updates.to_vec();
         let first = updates
             .first()
             .map_or("", |(_, update)| update.script().name());
-        self.through(Operation::Update(first), |store| {
-            Box::pin(async move { store.update_many(&updates).await })
-        })
-        .await
+        let refusals = updates.iter().map(|(key, _)| self.refusal(key));
+        let mut replies: Vec<Result<Reply>> = refusals.map(|it| it.map(|()| Reply::Nil)).collect();
+        let passing = updates.iter().zip(&replies);
+        let passing = passing.filter(|(_, reply)| reply.is_ok());
+        let passing: Vec<_> = passing.map(|(update, _)| update.clone()).collect();
+        let passed = self
+            .through(Operation::Update(first), |store| {
+                Box::pin(async move { store.update_many(&passing).await })
+            })
+            .await?;
+        let places = replies.iter_mut().filter(|reply| reply.is_ok());
+        for (place, reply) in places.zip(passed) {
+            *place = reply;
+        }
+        Ok(replies)
     }
 
     async fn subscribe(&self, key: &Key) -> Result<Subscription> {
