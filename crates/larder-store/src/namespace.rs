@@ -31,6 +31,10 @@ impl Namespace {
     /// # Errors
     /// [`ErrorKind::Config`] unless the name has 1 to 64 characters out of `A-Z a-z 0-9 . _ -`.
     pub fn new(name: &str, version: u32) -> Result<Self> {
+        Self::with_middle(name, version)
+    }
+
+    fn with_middle(name: &str, middle: impl fmt::Display) -> Result<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if name.is_empty() || name.len() > Self::MAX_NAME_LEN || !name.bytes().all(allowed) {
             return Err(Error::new(
@@ -39,8 +43,32 @@ impl Namespace {
             ));
         }
         Ok(Self {
-            prefix: format!("larder:{name}:{version}:").into_bytes().into(),
+            prefix: format!("larder:{name}:{middle}:").into_bytes().into(),
         })
+    }
+
+    /// A namespace for records of another kind than a cache's entries: `larder:{name}:{kind}:{parts}`. The kind stands
+    /// where a cache has its version, and is no number, so the two never meet under one name.
+    ///
+    /// ```
+    /// use larder_store::Namespace;
+    ///
+    /// let limits = Namespace::of_kind("api", "rate")?;
+    /// assert_eq!(limits.key("10.0.0.1")?.as_bytes(), b"larder:api:rate:10.0.0.1");
+    /// # Ok::<(), larder_store::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a bad name, as in [`new`](Self::new), or unless the kind has 1 to 64 letters.
+    pub fn of_kind(name: &str, kind: &str) -> Result<Self> {
+        let length = 1..=Self::MAX_NAME_LEN;
+        if !length.contains(&kind.len()) || !kind.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "a namespace's kind has 1 to 64 letters",
+            ));
+        }
+        Self::with_middle(name, kind)
     }
 
     /// The bytes that every key of this namespace starts with, the last colon included.

@@ -48,6 +48,10 @@ const RULES: &[Rule] = &[
         package: "larder-write-through",
         excludes: &[REDIS, STORES, &["larder-coalesce"]],
     },
+    Rule {
+        package: "larder-rate-limit",
+        excludes: &[SERDE, REDIS, STORES, &["larder-cache"]],
+    },
 ];
 
 /// Looks at all features at once, so that no optional dependency breaks a rule either.

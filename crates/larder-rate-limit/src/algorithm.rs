@@ -1,0 +1,202 @@
+//! The algorithms: one file each, a pure function with its Lua twin beside it.
+
+mod backlog;
+mod fixed_window;
+mod gcra;
+mod limits;
+mod share;
+mod sliding_counter;
+mod sliding_log;
+mod token_bucket;
+mod window;
+
+pub(crate) use limits::{FOREIGN, OURS, is_foreign};
+
+use std::time::Duration;
+
+use larder_store::Script;
+
+use crate::{Error, Quota, Result};
+
+/// How requests are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// The generic cell rate algorithm (ITU-T I.371; ATM Forum TM 4.0): a burst, and then evenly spaced. 30 bytes an
+    /// identity; never more than `burst + rate × window` in any window.
+    #[default]
+    Gcra,
+    /// Token bucket (as in RFC 2697): decides as GCRA does, and keeps the level of the bucket.
+    TokenBucket,
+    /// Sliding window counter (Cloudflare, 2017): two counts, the earlier one weighted. No more than the limit in any
+    /// aligned window; up to twice the limit in any other, if the traffic is all at the end of one and the end of the next.
+    SlidingCounter,
+    /// Sliding window log: every hit. Never more than the limit in any window, and 10 bytes a hit; for limits up to
+    /// 10,000.
+    SlidingLog,
+    /// Fixed window: one count, starting anew at each multiple of the period since the Unix epoch. Up to twice the
+    /// limit around the end of a window.
+    FixedWindow,
+}
+
+/// A quota in whole numbers, as the scripts want it: so many tokens in so many microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Tokens each period: reduced for GCRA and the token bucket, the limit for windows.
+    pub(crate) rate: u64,
+    /// Microseconds: reduced in the same way.
+    pub(crate) period: u64,
+    /// The most that is admitted at once.
+    pub(crate) burst: u64,
+}
+
+/// How an identity stands with one quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) refused: bool,
+    pub(crate) remaining: u64,
+    /// `None` for never.
+    pub(crate) retry_us: Option<u64>,
+    pub(crate) reset_us: u64,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Gcra,
+        Self::TokenBucket,
+        Self::SlidingCounter,
+        Self::SlidingLog,
+        Self::FixedWindow,
+    ];
+
+    pub(crate) const fn script(self) -> &'static Script {
+        match self {
+            Self::Gcra => &gcra::SCRIPT,
+            Self::TokenBucket => &token_bucket::SCRIPT,
+            Self::SlidingCounter => &sliding_counter::SCRIPT,
+            Self::SlidingLog => &sliding_log::SCRIPT,
+            Self::FixedWindow => &fixed_window::SCRIPT,
+        }
+    }
+
+    /// What the script's numbers say of the next limit.
+    pub(crate) fn report(
+        self,
+        terms: Terms,
+        cost: u64,
+        numbers: &mut impl Iterator<Item = i64>,
+    ) -> Option<Report> {
+        match self {
+            Self::Gcra | Self::TokenBucket => backlog::report(terms, cost, numbers),
+            Self::SlidingCounter => sliding_counter::report(terms, cost, numbers),
+            Self::SlidingLog => sliding_log::report(terms, cost, numbers),
+            Self::FixedWindow => fixed_window::report(terms, cost, numbers),
+        }
+    }
+
+    /// The terms of a quota.
+    pub(crate) fn terms(self, quota: &Quota) -> Result<Terms> {
+        let (limit, period, burst) = (quota.limit(), whole_us(quota.period())?, quota.capacity());
+        if limit == 0 || period == 0 || burst == 0 {
+            return Err(Error::config(
+                "a quota's limit, period and burst are at least one",
+            ));
+        }
+        match self {
+            Self::Gcra | Self::TokenBucket => Terms::reduced(limit, period, burst),
+            _ if quota.has_burst() => Err(Error::config(
+                "windows have no burst but their limit: leave it out, or use GCRA or the token bucket",
+            )),
+            Self::SlidingLog if limit > MOST_LOGGED => Err(Error::config(
+                "a sliding window log keeps every hit and takes limits up to 10,000: use another algorithm",
+            )),
+            _ => Terms::window(limit, period),
+        }
+    }
+}
+
+/// The largest limit of a log.
+const MOST_LOGGED: u64 = 10_000;
+
+fn whole_us(period: Duration) -> Result<u64> {
+    if !period.subsec_nanos().is_multiple_of(1_000) {
+        return Err(Error::config("a quota's period is whole microseconds"));
+    }
+    u64::try_from(period.as_micros())
+        .map_err(|error| Error::config("a quota's period is too long").with_source(error))
+}
+
+impl Terms {
+    /// The bytes of terms in an argument.
+    pub(crate) const LEN: usize = 24;
+
+    fn reduced(limit: u64, period: u64, burst: u64) -> Result<Self> {
+        let divisor = gcd(limit, period);
+        let terms = Self {
+            rate: limit / divisor,
+            period: period / divisor,
+            burst,
+        };
+        let full = burst.checked_mul(terms.period);
+        if terms.rate > u64::from(u32::MAX) || full.is_none_or(|full| full > limits::MOST / 2) {
+            return Err(Error::config(
+                "the quota can't be counted exactly: take a smaller burst, a shorter period, or a limit that divides the period better (1,000,000 instead of 999,983 a day)",
+            ));
+        }
+        Ok(terms)
+    }
+
+    fn window(limit: u64, period: u64) -> Result<Self> {
+        if limit > window::MOST_LIMIT || period >= window::MOST_TIME {
+            return Err(Error::config(
+                "a window's limit is at most 2^50, and its period under 142 years",
+            ));
+        }
+        Ok(Self {
+            rate: limit,
+            period,
+            burst: limit,
+        })
+    }
+
+    /// The ticks of a full burst.
+    const fn full(&self) -> u64 {
+        self.burst * self.period
+    }
+
+    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
+        for number in [self.rate, self.period, self.burst] {
+            out.extend(number.to_be_bytes());
+        }
+    }
+
+    fn unpack(bytes: &[u8; Self::LEN]) -> Self {
+        let (numbers, _) = bytes.as_chunks();
+        let number = |at: usize| numbers.get(at).copied().map_or(1, u64::from_be_bytes);
+        Self {
+            rate: number(0),
+            period: number(1),
+            burst: number(2),
+        }
+    }
+}
+
+const fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// The first number of a limit: whether it refused, and the number.
+fn first(numbers: &mut impl Iterator<Item = i64>) -> Option<(bool, u64)> {
+    let number = numbers.next()?;
+    let plain = if number < 0 { -1 - number } else { number };
+    Some((number < 0, plain.unsigned_abs()))
+}
+
+/// A further number of a limit.
+fn next(numbers: &mut impl Iterator<Item = i64>) -> Option<u64> {
+    u64::try_from(numbers.next()?).ok()
+}

@@ -1,0 +1,115 @@
+//! What GCRA and the token bucket share: how much of the burst is spent.
+
+use super::{
+    Report, Terms,
+    limits::{MOST, Numbers},
+    share::share,
+};
+
+pub(super) const LUA: &str = include_str!("backlog.lua");
+
+/// What is spent of a quota and has not flown back yet.
+///
+/// It is counted in ticks, of which a microsecond has as many as the reduced quota has tokens (`rate`), and a token as many as
+/// its period has microseconds. So 7 in 60 s flow back exactly, and nothing is ever rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Backlog {
+    pub(super) terms: Terms,
+    pub(super) now: u64,
+    pub(super) ticks: u64,
+    pub(super) repaired: bool,
+}
+
+/// The quota that a state was written under.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    pub(super) rate: u64,
+    pub(super) full: u64,
+}
+
+impl Written {
+    pub(super) fn checked(self) -> Option<Self> {
+        let sound = self.rate > 0 && (1..=MOST / 2).contains(&self.full);
+        sound.then_some(self)
+    }
+
+    /// After how many whole microseconds more than a full backlog has flown back.
+    pub(super) const fn span_us(self) -> u64 {
+        self.full / self.rate
+    }
+}
+
+impl Backlog {
+    pub(super) const fn none(terms: Terms, now: u64) -> Self {
+        Self {
+            terms,
+            now,
+            ticks: 0,
+            repaired: false,
+        }
+    }
+
+    /// The backlog of another moment's quota under these terms: the share that is spent is kept.
+    pub(super) const fn carried(
+        terms: Terms,
+        now: u64,
+        ticks: u64,
+        written: Written,
+        repaired: bool,
+    ) -> Self {
+        let full = terms.full();
+        let same = written.rate == terms.rate && written.full == full;
+        Self {
+            terms,
+            now,
+            ticks: if same {
+                ticks
+            } else {
+                share(full, ticks, written.full)
+            },
+            repaired: repaired || !same,
+        }
+    }
+
+    pub(super) const fn fits(&self, cost: u64) -> bool {
+        let left = self.terms.full() - self.ticks;
+        cost.saturating_mul(self.terms.period) <= left
+    }
+
+    pub(super) const fn spend(&mut self, cost: u64) {
+        self.ticks += cost * self.terms.period;
+    }
+
+    pub(super) const fn refund(&mut self, cost: u64) {
+        let ticks = cost.saturating_mul(self.terms.period);
+        self.ticks = self.ticks.saturating_sub(ticks);
+    }
+
+    pub(super) const fn left(&self) -> u64 {
+        self.ticks.div_ceil(self.terms.rate)
+    }
+
+    pub(super) fn report(&self, numbers: &mut Numbers) {
+        numbers.push(self.ticks.cast_signed());
+    }
+}
+
+/// What the number in a reply says.
+pub(super) fn report(
+    terms: Terms,
+    cost: u64,
+    numbers: &mut impl Iterator<Item = i64>,
+) -> Option<Report> {
+    let (refused, ticks) = super::first(numbers)?;
+    let full = terms.full();
+    let wait = cost
+        .checked_mul(terms.period)
+        .filter(|ticks| *ticks <= full)
+        .map(|spent| (ticks + spent).saturating_sub(full).div_ceil(terms.rate));
+    Some(Report {
+        refused,
+        remaining: full.saturating_sub(ticks) / terms.period,
+        retry_us: if refused { wait } else { Some(0) },
+        reset_us: ticks.div_ceil(terms.rate),
+    })
+}

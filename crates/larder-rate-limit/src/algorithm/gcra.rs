@@ -1,0 +1,99 @@
+//! GCRA, the generic cell rate algorithm (ITU-T I.371, ATM Forum Traffic Management 4.0: the virtual scheduling
+//! form).
+//!
+//! An identity is the time at which its bucket will be full again, the *theoretical arrival time*: a request is admitted if
+//! spending moves it no further away than the burst reaches. The record has it to a fraction of a microsecond, and the quota it was written
+//! under:
+//!
+//! ```text
+//! state   tat_us:8 part:4 rate:4 full:8         part/rate: the fraction; full/rate: microseconds from empty to full
+//! ```
+//!
+//! A time that lies further away than the burst reaches can only come from a clock that went back. It is
+//! cut, and the cut is written even if the request is refused: otherwise the identity would be refused until that clock
+//! comes again.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use larder_store::Script;
+
+use super::{
+    Terms,
+    backlog::{self, Backlog, Written},
+    limits::{self, MOST, Numbers, State},
+    share,
+};
+
+pub(super) static SCRIPT: Script = Script::new(
+    "gcra",
+    &[
+        share::LUA,
+        backlog::LUA,
+        include_str!("gcra.lua"),
+        limits::LUA,
+    ],
+    limits::apply::<Gcra>,
+);
+
+struct Gcra(Backlog);
+
+impl State for Gcra {
+    const TAG: u8 = b'G';
+
+    fn fresh(terms: Terms, now: u64) -> Self {
+        Self(Backlog::none(terms, now))
+    }
+
+    fn read(record: &mut Bytes, terms: Terms, now: u64) -> Option<Self> {
+        let tat = record.try_get_u64().ok().filter(|tat| *tat < MOST)?;
+        let part = u64::from(record.try_get_u32().ok()?);
+        let rate = u64::from(record.try_get_u32().ok()?);
+        let full = record.try_get_u64().ok()?;
+        let written = Written { rate, full }.checked()?;
+        if part >= rate {
+            return None;
+        }
+        let (ticks, cut) = match tat.checked_sub(now) {
+            None => (0, false),
+            Some(owed) if owed > written.span_us() => (full, true),
+            Some(owed) => {
+                let ticks = owed * rate + part;
+                (ticks.min(full), ticks > full)
+            }
+        };
+        Some(Self(Backlog::carried(terms, now, ticks, written, cut)))
+    }
+
+    fn repaired(&self) -> bool {
+        self.0.repaired
+    }
+
+    fn fits(&self, cost: u64) -> bool {
+        self.0.fits(cost)
+    }
+
+    fn spend(&mut self, cost: u64) {
+        self.0.spend(cost);
+    }
+
+    fn refund(&mut self, cost: u64) {
+        self.0.refund(cost);
+    }
+
+    fn write(&self, record: &mut BytesMut) {
+        let Backlog {
+            terms, now, ticks, ..
+        } = self.0;
+        record.put_u64(now + ticks / terms.rate);
+        record.put_uint(ticks % terms.rate, 4);
+        record.put_uint(terms.rate, 4);
+        record.put_u64(terms.full());
+    }
+
+    fn left(&self) -> u64 {
+        self.0.left()
+    }
+
+    fn report(&self, _cost: u64, numbers: &mut Numbers) {
+        self.0.report(numbers);
+    }
+}

@@ -1,0 +1,53 @@
+-- Decides by all limits of an identity at once.
+-- KEYS[1] the record. ARGV: cost (0 looks, below 0 gives back), quotas (rate:8 period:8 burst:8)+.
+-- Reply: 'foreign', or the numbers of each limit, in order; the first of a limit that refuses as -1 - number.
+local HEAD = 'LDR\1R' .. TAG
+
+-- The states of all limits; nil if the record is damaged.
+local function states_of(record, quotas, now)
+  local states, at = {}, #HEAD + 1
+  for quota = 1, #quotas, 24 do
+    local rate, period, burst = struct.unpack('>I8I8I8', quotas, quota)
+    local state
+    if record and at <= #record then
+      state, at = read(record, at, rate, period, burst, now)
+      if not state then return nil end
+    else
+      state = fresh(rate, period, burst, now)
+    end
+    states[#states + 1] = state
+  end
+  return states
+end
+
+local function step(record, args, now)
+  local cost, quotas = tonumber(args[1]), args[2]
+  if record and record:sub(1, 5) ~= 'LDR\1R' then return nil, nil, nil, 'foreign' end
+  local ours = record and record:sub(1, #HEAD) == HEAD and record
+  local states = states_of(ours, quotas, now) or states_of(nil, quotas, now)
+  local refused, repaired = false, false
+  for _, state in ipairs(states) do
+    state.refused = cost > 0 and not fits(state, cost)
+    refused = refused or state.refused
+    repaired = repaired or state.repaired
+  end
+  local reply, parts, longest = {}, {HEAD}, 0
+  for _, state in ipairs(states) do
+    if cost < 0 then
+      refund(state, -cost)
+    elseif cost > 0 and not refused then
+      spend(state, cost)
+    end
+    local first = #reply + 1
+    report(state, cost, reply)
+    if state.refused then reply[first] = -1 - reply[first] end
+    if cost ~= 0 and (repaired or not refused) then
+      parts[#parts + 1] = write(state)
+      longest = math.max(longest, left(state))
+    end
+  end
+  if #reply == 1 then reply = reply[1] end
+  if #parts == 1 or (longest == 0 and not record) then return nil, nil, nil, reply end
+  if longest == 0 then return 'delete', nil, nil, reply end
+  return 'set', table.concat(parts), ceil_div(longest, 1000) + 100, reply
+end

@@ -1,0 +1,201 @@
+//! The step around every algorithm: all limits of an identity, decided at once.
+//!
+//! ```text
+//! record  "LDR" 1 'R' algorithm:1 state+        one state for each quota, in their order; integers are big-endian
+//! ```
+
+use bytes::{BufMut, Bytes, BytesMut};
+use larder_store::{Arg, Input, NewTtl, Outcome, Reply, Write};
+use smallvec::SmallVec;
+
+use super::Terms;
+
+pub(super) const LUA: &str = include_str!("limits.lua");
+
+/// What every record of a limiter starts with.
+pub(crate) const OURS: &[u8; 5] = b"LDR\x01R";
+
+/// What the script replies where the record is somebody else's.
+pub(crate) const FOREIGN: &[u8] = b"foreign";
+
+/// How much longer a record lives than it matters, in milliseconds: the server dates an expiry back to when the script was
+/// started, which is before it told the script the time.
+const SLACK_MS: u64 = 100;
+
+/// Numbers that Lua counts exactly end here; larger ones in a record are damage.
+pub(super) const MOST: u64 = 1 << 53;
+
+/// The numbers that a script replies.
+pub(super) type Numbers = SmallVec<[i64; 4]>;
+
+/// How an identity stands with one quota, at a moment: what an algorithm is made of.
+pub(super) trait State: Sized {
+    /// The algorithm's name in records.
+    const TAG: u8;
+
+    /// Of an identity that was never seen.
+    fn fresh(terms: Terms, now: u64) -> Self;
+
+    /// Takes a state from the front of a record and brings it to this moment and these terms, or finds it damaged.
+    fn read(record: &mut Bytes, terms: Terms, now: u64) -> Option<Self>;
+
+    /// Whether reading changed more than time alone explains, so that it must be written even if nothing is spent.
+    fn repaired(&self) -> bool;
+
+    /// Whether this cost can be spent.
+    fn fits(&self, cost: u64) -> bool;
+
+    /// Spends a cost that fits.
+    fn spend(&mut self, cost: u64);
+
+    /// Gives back what was spent, as far as there is any.
+    fn refund(&mut self, cost: u64);
+
+    /// Writes what [`read`](Self::read) reads.
+    fn write(&self, record: &mut BytesMut);
+
+    /// For how many microseconds the state differs from a fresh one.
+    fn left(&self) -> u64;
+
+    /// Adds what the client must know to report, given what was asked (0 unless it was to spend). The first number is not
+    /// negative.
+    fn report(&self, cost: u64, numbers: &mut Numbers);
+}
+
+/// The arguments of a step: a cost (0 looks, below 0 gives back) and terms.
+struct Asked {
+    spend: u64,
+    refund: u64,
+    terms: SmallVec<[Terms; 1]>,
+}
+
+impl Asked {
+    fn read(args: &[Arg]) -> Option<Self> {
+        let [cost, terms] = args else { return None };
+        let (terms, _) = terms.as_bytes().as_chunks();
+        Some(Self {
+            spend: u64::try_from(cost.as_int()).unwrap_or(0),
+            refund: u64::try_from(-cost.as_int()).unwrap_or(0),
+            terms: terms.iter().map(Terms::unpack).collect(),
+        })
+    }
+
+    fn changes(&self) -> bool {
+        self.spend > 0 || self.refund > 0
+    }
+}
+
+/// The Rust twin of every algorithm's script.
+pub(super) fn apply<S: State>(input: Input<'_>) -> Outcome {
+    let Some(asked) = Asked::read(input.args) else {
+        return Outcome::keep(Reply::Nil);
+    };
+    if input.record.is_some_and(|record| !record.starts_with(OURS)) {
+        return Outcome::keep(Reply::Bytes(Bytes::from_static(FOREIGN)));
+    }
+    let mut limits = Limits::<S>::at(&input, &asked.terms);
+    let refused = limits.refused(asked.spend);
+    limits.change(&asked, refused.contains(&true));
+    let reply = limits.reply(&asked, &refused);
+    let unspent = refused.contains(&true) && !limits.repaired;
+    let write = if asked.changes() && !unspent {
+        limits.write(input.record.is_some())
+    } else {
+        Write::Keep
+    };
+    Outcome::new(write, reply)
+}
+
+struct Limits<S> {
+    states: SmallVec<[S; 1]>,
+    repaired: bool,
+}
+
+impl<S: State> Limits<S> {
+    fn at(input: &Input<'_>, terms: &[Terms]) -> Self {
+        let now = input.now.as_micros();
+        let ours = input.record.and_then(|record| body(record, S::TAG));
+        let states = ours
+            .and_then(|ours| read(ours, terms, now))
+            .unwrap_or_else(|| terms.iter().map(|terms| S::fresh(*terms, now)).collect());
+        Self {
+            repaired: states.iter().any(S::repaired),
+            states,
+        }
+    }
+
+    /// Which limits refuse this cost.
+    fn refused(&self, cost: u64) -> SmallVec<[bool; 8]> {
+        let refuses = |state: &S| cost > 0 && !state.fits(cost);
+        self.states.iter().map(refuses).collect()
+    }
+
+    fn change(&mut self, asked: &Asked, refused: bool) {
+        for state in &mut self.states {
+            if asked.refund > 0 {
+                state.refund(asked.refund);
+            } else if asked.spend > 0 && !refused {
+                state.spend(asked.spend);
+            }
+        }
+    }
+
+    fn reply(&self, asked: &Asked, refused: &[bool]) -> Reply {
+        let mut numbers = Numbers::new();
+        for (state, refused) in self.states.iter().zip(refused) {
+            let first = numbers.len();
+            state.report(asked.spend, &mut numbers);
+            if *refused {
+                numbers[first] = -1 - numbers[first];
+            }
+        }
+        match numbers[..] {
+            [number] => Reply::Int(number),
+            _ => Reply::List(numbers.into_iter().map(Reply::Int).collect()),
+        }
+    }
+
+    fn write(&self, there: bool) -> Write {
+        let left_us = self.states.iter().map(S::left).max().unwrap_or(0);
+        match (left_us, there) {
+            (0, false) => Write::Keep,
+            (0, true) => Write::Delete,
+            _ => {
+                let ttl = NewTtl::Millis(left_us.div_ceil(1_000) + SLACK_MS);
+                Write::Set(self.to_bytes(), ttl)
+            }
+        }
+    }
+
+    fn to_bytes(&self) -> Bytes {
+        let mut record = BytesMut::with_capacity(OURS.len() + 1 + 40 * self.states.len());
+        record.put_slice(OURS);
+        record.put_u8(S::TAG);
+        for state in &self.states {
+            state.write(&mut record);
+        }
+        record.freeze()
+    }
+}
+
+/// What follows the head of a record of this algorithm.
+fn body(record: &Bytes, tag: u8) -> Option<Bytes> {
+    let found = record.get(OURS.len())?;
+    (*found == tag).then(|| record.slice(OURS.len() + 1..))
+}
+
+/// Quotas that the record doesn't reach are fresh.
+fn read<S: State>(mut record: Bytes, terms: &[Terms], now: u64) -> Option<SmallVec<[S; 1]>> {
+    let states = terms.iter().map(|terms| {
+        if record.is_empty() {
+            return Some(S::fresh(*terms, now));
+        }
+        S::read(&mut record, *terms, now)
+    });
+    states.collect()
+}
+
+/// Whether a script's reply says that the record is somebody else's.
+pub(crate) fn is_foreign(reply: &Reply) -> bool {
+    matches!(reply, Reply::Bytes(bytes) if bytes == FOREIGN)
+}

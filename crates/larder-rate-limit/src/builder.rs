@@ -1,0 +1,114 @@
+//! Settings of a limiter.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use larder_store::{CacheKey, Namespace, Store};
+
+use crate::{
+    Algorithm, Error, Quota, RateLimiter, Result,
+    plan::Plan,
+    rate_limiter::{Policy, Shared},
+};
+
+/// The kind of a limiter's namespace: `larder:{name}:rate:{identity}`.
+const KIND: &str = "rate";
+
+/// What is done while the store is down.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Failing {
+    Open,
+    Closed,
+    Local(f64),
+}
+
+/// Settings of a [`RateLimiter`]; from [`RateLimiter::builder`].
+#[must_use = "a builder does nothing until it builds"]
+pub struct RateLimiterBuilder<K: ?Sized> {
+    store: Arc<dyn Store>,
+    name: String,
+    algorithm: Algorithm,
+    quotas: Vec<Quota>,
+    failing: Failing,
+    identity: PhantomData<fn(&K)>,
+}
+
+impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
+    pub(crate) fn new(store: impl Into<Arc<dyn Store>>, name: &str) -> Self {
+        Self {
+            store: store.into(),
+            name: name.to_owned(),
+            algorithm: Algorithm::default(),
+            quotas: Vec::new(),
+            failing: Failing::Open,
+            identity: PhantomData,
+        }
+    }
+
+    /// How requests are counted, against all quotas. The default: [`Algorithm::Gcra`].
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// Adds a quota. A request is admitted if all of them admit it, and spends of none otherwise.
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quotas.push(quota);
+        self
+    }
+
+    /// Adds another quota; the same as [`quota`](Self::quota).
+    pub fn and(self, quota: Quota) -> Self {
+        self.quota(quota)
+    }
+
+    /// While the store is down everything is admitted. This is the default.
+    pub fn fail_open(mut self) -> Self {
+        self.failing = Failing::Open;
+        self
+    }
+
+    /// While the store is down callers get its error, of kind [`Store`](crate::ErrorKind::Store).
+    pub fn fail_closed(mut self) -> Self {
+        self.failing = Failing::Closed;
+        self
+    }
+
+    /// While the store is down each process limits by itself, to this share of every quota, at least one: with four
+    /// processes, `0.25`. What was spent before is not known to it, nor is what it admits to the store.
+    pub fn fail_local(mut self, share: f64) -> Self {
+        self.failing = Failing::Local(share);
+        self
+    }
+
+    /// The limiter.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a bad name, no quota or more than 16, a quota that its algorithm
+    /// can't count (a zero, a burst of a window, too large a limit), or a share outside of 0.0 to 1.0, or of 0.0.
+    pub fn build(self) -> Result<RateLimiter<K>> {
+        let namespace = Namespace::of_kind(&self.name, KIND)?;
+        let plan = Plan::new(self.algorithm, self.quotas)?;
+        let policy = match self.failing {
+            Failing::Open => Policy::Open,
+            Failing::Closed => Policy::Closed,
+            Failing::Local(share) if share > 0.0 && share <= 1.0 => Policy::Local(share),
+            Failing::Local(_) => {
+                return Err(Error::config(
+                    "the local share is more than 0.0 and at most 1.0",
+                ));
+            }
+        };
+        RateLimiter::new(Shared::new(self.store, namespace, policy), plan)
+    }
+}
+
+impl<K: ?Sized> std::fmt::Debug for RateLimiterBuilder<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RateLimiterBuilder")
+            .field("name", &self.name)
+            .field("algorithm", &self.algorithm)
+            .field("quotas", &self.quotas)
+            .field("failing", &self.failing)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! What a limiter answers.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::{Error, Quota, algorithm::Report};
+
+/// Whether a request is admitted, and how the identity stands after that.
+///
+/// With several quotas the plain fields tell of the tightest one: of those that refused the one that refuses the longest, or
+/// else the one with the least left. [`limits`](Self::limits) tells of each.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Decision {
+    /// Whether the request may go on. One that may not has spent nothing.
+    pub allowed: bool,
+    /// The most that is admitted at once.
+    pub limit: u64,
+    /// How much would be admitted right now.
+    pub remaining: u64,
+    /// When to come again with the same cost, if nobody else spends meanwhile; zero if allowed.
+    pub retry_after: RetryAfter,
+    /// How long until all is forgotten and the whole limit is there again, if nobody spends meanwhile.
+    pub reset_after: Duration,
+    /// The quotas that refused, by their place in the limiter.
+    pub violated: Vec<usize>,
+    /// Who decided.
+    pub decided_by: DecidedBy,
+    /// The failure of the store, if that is why somebody else decided.
+    pub store_error: Option<Error>,
+    limits: SmallVec<[LimitState; 1]>,
+}
+
+/// When a request that was refused may come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RetryAfter {
+    /// After this time, and not a microsecond too early.
+    After(Duration),
+    /// Never: it costs more than is ever admitted at once.
+    Never,
+}
+
+impl RetryAfter {
+    /// Now.
+    pub const ZERO: Self = Self::After(Duration::ZERO);
+
+    /// The time, or `None` for never.
+    #[must_use]
+    pub const fn duration(self) -> Option<Duration> {
+        match self {
+            Self::After(duration) => Some(duration),
+            Self::Never => None,
+        }
+    }
+}
+
+/// Who made a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DecidedBy {
+    /// The store: exact, for all processes.
+    Store,
+    /// The limiter of this process with its share of the quota, while the store is down.
+    Local,
+    /// Nobody: the store is down and the limiter fails open. Nothing is known of the identity: `limits` is empty and
+    /// `remaining` is the whole limit.
+    Policy,
+}
+
+/// How one quota of a limiter stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitState {
+    /// The quota: its name, its limit and period.
+    pub quota: Quota,
+    /// Whether this one refused.
+    pub violated: bool,
+    /// The most that it admits at once.
+    pub limit: u64,
+    /// How much it would admit right now.
+    pub remaining: u64,
+    /// When it would admit the same cost; zero if it did not refuse.
+    pub retry_after: RetryAfter,
+    /// How long until the whole limit is there again.
+    pub reset_after: Duration,
+}
+
+impl LimitState {
+    pub(crate) fn new(quota: &Quota, report: Report) -> Self {
+        Self {
+            quota: quota.clone(),
+            violated: report.refused,
+            limit: quota.capacity(),
+            remaining: report.remaining,
+            retry_after: match report.retry_us {
+                Some(us) => RetryAfter::After(Duration::from_micros(us)),
+                None => RetryAfter::Never,
+            },
+            reset_after: Duration::from_micros(report.reset_us),
+        }
+    }
+}
+
+impl Decision {
+    /// How each quota of the limiter stands, in their order.
+    #[must_use]
+    pub fn limits(&self) -> &[LimitState] {
+        &self.limits
+    }
+
+    /// What follows from the states of all limits, at least one.
+    pub(crate) fn of(limits: SmallVec<[LimitState; 1]>) -> Option<Self> {
+        let tightest = limits.iter().max_by(|a, b| tighter(a, b))?;
+        let refused = |(at, limit): (usize, &LimitState)| limit.violated.then_some(at);
+        let violated: Vec<_> = limits.iter().enumerate().filter_map(refused).collect();
+        Some(Self {
+            allowed: violated.is_empty(),
+            limit: tightest.limit,
+            remaining: tightest.remaining,
+            retry_after: tightest.retry_after,
+            reset_after: tightest.reset_after,
+            violated,
+            decided_by: DecidedBy::Store,
+            store_error: None,
+            limits,
+        })
+    }
+
+    /// Allowed for want of anybody who could decide.
+    pub(crate) fn open(quotas: &[Quota], error: Error) -> Self {
+        let limit = quotas.iter().map(Quota::capacity).min().unwrap_or(0);
+        Self {
+            allowed: true,
+            limit,
+            remaining: limit,
+            retry_after: RetryAfter::ZERO,
+            reset_after: Duration::ZERO,
+            violated: Vec::new(),
+            decided_by: DecidedBy::Policy,
+            store_error: Some(error),
+            limits: SmallVec::new(),
+        }
+    }
+
+    pub(crate) fn locally(mut self, error: Error) -> Self {
+        self.decided_by = DecidedBy::Local;
+        self.store_error = Some(error);
+        self
+    }
+}
+
+/// Orders limits by how tight they are.
+fn tighter(a: &LimitState, b: &LimitState) -> std::cmp::Ordering {
+    let by_refusal = (a.violated, a.retry_after).cmp(&(b.violated, b.retry_after));
+    by_refusal
+        .then(b.remaining.cmp(&a.remaining))
+        .then(a.reset_after.cmp(&b.reset_after))
+}

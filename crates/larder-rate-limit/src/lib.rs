@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod algorithm;
+mod builder;
+mod decision;
+mod error;
+mod local;
+mod plan;
+mod quota;
+mod rate_limiter;
+mod reset;
+mod stats;
+#[cfg(feature = "steps")]
+pub mod steps;
+
+pub use algorithm::Algorithm;
+pub use builder::RateLimiterBuilder;
+pub use decision::{DecidedBy, Decision, LimitState, RetryAfter};
+pub use error::{Error, ErrorKind, Result};
+pub use quota::Quota;
+pub use rate_limiter::RateLimiter;
+pub use stats::Stats;
+
+pub use larder_store::{CacheKey, ErrorKind as StoreErrorKind, Store, Tagged};

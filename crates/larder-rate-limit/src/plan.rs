@@ -1,0 +1,147 @@
+//! Quotas, made ready.
+
+use bytes::Bytes;
+use larder_store::{ErrorKind as StoreErrorKind, Reply, Update};
+use smallvec::SmallVec;
+
+use crate::{
+    Algorithm, Decision, Error, Quota, Result,
+    algorithm::{Terms, is_foreign},
+    decision::LimitState,
+    error::foreign,
+};
+
+/// The most quotas of one limiter.
+const MOST_QUOTAS: usize = 16;
+
+/// Costs over this are over every burst.
+const MOST_COST: u64 = 1 << 52;
+
+/// An algorithm with its quotas: makes the updates, and reads their replies.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    algorithm: Algorithm,
+    quotas: Box<[Quota]>,
+    terms: SmallVec<[Terms; 1]>,
+    packed: Bytes,
+}
+
+/// What is done to an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Spends this much, if it fits.
+    Spend(u64),
+    /// Looks.
+    Peek,
+    /// Gives this much back.
+    Refund(u64),
+}
+
+impl Action {
+    /// What is asked for: 0 unless it is to spend.
+    const fn cost(self) -> u64 {
+        match self {
+            Self::Spend(cost) => cost,
+            Self::Peek | Self::Refund(_) => 0,
+        }
+    }
+
+    const fn argument(self) -> i64 {
+        match self {
+            Self::Spend(cost) => bounded(cost),
+            Self::Peek => 0,
+            Self::Refund(cost) => -bounded(cost),
+        }
+    }
+}
+
+const fn bounded(cost: u64) -> i64 {
+    let cost = if cost > MOST_COST { MOST_COST } else { cost };
+    cost.cast_signed()
+}
+
+impl Plan {
+    pub(crate) fn new(algorithm: Algorithm, quotas: Vec<Quota>) -> Result<Self> {
+        if quotas.is_empty() || quotas.len() > MOST_QUOTAS {
+            return Err(Error::config("a limiter has 1 to 16 quotas"));
+        }
+        let terms: Result<SmallVec<[Terms; 1]>> =
+            quotas.iter().map(|quota| algorithm.terms(quota)).collect();
+        let terms = terms?;
+        let mut packed = Vec::with_capacity(terms.len() * Terms::LEN);
+        terms.iter().for_each(|terms| terms.pack(&mut packed));
+        Ok(Self {
+            algorithm,
+            quotas: quotas.into(),
+            terms,
+            packed: packed.into(),
+        })
+    }
+
+    pub(crate) const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(crate) fn quotas(&self) -> &[Quota] {
+        &self.quotas
+    }
+
+    /// The same with this share of every quota, at least one. Where the share can't be counted exactly, it is rounded
+    /// down to a number that can.
+    pub(crate) fn share(&self, share: f64) -> Result<Self> {
+        let quotas = self.quotas.iter().map(|quota| {
+            let digits = (0..).map(|zeros| quota.scaled(|number| scaled(number, share, zeros)));
+            let exact = |quota: &Quota| self.algorithm.terms(quota).is_ok();
+            let fallback = || quota.scaled(|_| 1);
+            digits.take(20).find(exact).unwrap_or_else(fallback)
+        });
+        Self::new(self.algorithm, quotas.collect())
+    }
+
+    pub(crate) fn update(&self, action: Action) -> Update {
+        Update::new(self.algorithm.script())
+            .arg(action.argument())
+            .arg(self.packed.clone())
+    }
+
+    /// What the reply to an update says.
+    pub(crate) fn decision(&self, action: Action, reply: Reply) -> Result<Decision> {
+        if is_foreign(&reply) {
+            return Err(foreign());
+        }
+        self.read(action, reply).ok_or_else(|| {
+            let error = larder_store::Error::new(
+                StoreErrorKind::Protocol,
+                "a limiter's script should have replied its numbers",
+            );
+            error.into()
+        })
+    }
+
+    fn read(&self, action: Action, reply: Reply) -> Option<Decision> {
+        let mut numbers = numbers(reply)?.into_iter();
+        let limits = self.quotas.iter().zip(&self.terms).map(|(quota, terms)| {
+            let report = self.algorithm.report(*terms, action.cost(), &mut numbers)?;
+            Some(LimitState::new(quota, report))
+        });
+        Decision::of(limits.collect::<Option<_>>()?)
+    }
+}
+
+fn numbers(reply: Reply) -> Option<SmallVec<[i64; 4]>> {
+    match reply {
+        Reply::Int(number) => Some(SmallVec::from_slice(&[number])),
+        Reply::List(replies) => replies
+            .into_iter()
+            .map(|reply| reply.into_int().ok())
+            .collect(),
+        Reply::Nil | Reply::Bytes(_) => None,
+    }
+}
+
+/// This share of a number, rounded down to one that ends with so many zeros, and at least one.
+fn scaled(number: u64, share: f64, zeros: u32) -> u64 {
+    let unit = 10_u64.pow(zeros.min(19));
+    let part = (number as f64 * share) as u64;
+    (part / unit * unit).max(1)
+}

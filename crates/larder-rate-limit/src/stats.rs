@@ -1,0 +1,57 @@
+//! Counting.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What happened so far, counted since the limiter was built, by all its handles.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        /// The counters behind [`Stats`]; one atomic addition each.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> Stats {
+                Stats { $($name: self.$name.get(),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Requests that were admitted, whoever decided. Peeks and refunds are not requests.
+    allowed,
+    /// Requests that were refused by a quota, whoever decided.
+    denied,
+    /// Operations the store failed.
+    store_errors,
+    /// Requests that were admitted since the store was down.
+    failed_open,
+    /// Requests that got the store's error since the limiter fails closed.
+    failed_closed,
+    /// Requests that the limiter of this process decided since the store was down.
+    decided_locally,
+    /// Records under a limiter's key that are somebody else's.
+    foreign,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn increment(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}

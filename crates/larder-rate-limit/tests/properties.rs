@@ -1,0 +1,358 @@
+//! What must hold for all traffic.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use larder_rate_limit::{Algorithm, Decision, Quota, RetryAfter, steps::Steps};
+use larder_store::{Timestamp, Write};
+use proptest::prelude::*;
+
+const START_US: u64 = 1_700_000_000_000_000;
+
+/// One identity at given times.
+struct Identity {
+    steps: Steps,
+    record: Option<Bytes>,
+}
+
+impl Identity {
+    fn new(algorithm: Algorithm, quotas: &[Quota]) -> Self {
+        let steps = Steps::new(algorithm, quotas.to_vec()).expect("steps");
+        Self {
+            steps,
+            record: None,
+        }
+    }
+
+    /// The same identity, limited by other quotas from now on.
+    fn requoted(&mut self, algorithm: Algorithm, quotas: &[Quota]) {
+        self.steps = Steps::new(algorithm, quotas.to_vec()).expect("steps");
+    }
+
+    fn at(&mut self, now_us: u64, cost: i64) -> Decision {
+        let now = Timestamp::from_micros(START_US + now_us);
+        let outcome = self.steps.update(cost).apply(self.record.as_ref(), now);
+        match outcome.write {
+            Write::Set(bytes, _) | Write::SetOrDelete(bytes, _) => self.record = Some(bytes),
+            Write::Delete => self.record = None,
+            Write::Keep => {}
+        }
+        self.steps
+            .decision(cost, outcome.reply)
+            .expect("a decision")
+    }
+}
+
+fn retry_us(decision: &Decision) -> Option<u64> {
+    let wait = decision.retry_after.duration()?;
+    Some(u64::try_from(wait.as_micros()).expect("microseconds"))
+}
+
+/// A request: the time since the one before in microseconds, and its cost.
+type Request = (u64, i64);
+
+/// Traffic of all densities: none, some, and far too much for the quota.
+fn traffic() -> impl Strategy<Value = Vec<Request>> {
+    let gap = prop_oneof![
+        4 => 0..20_u64,
+        4 => 0..50_000_u64,
+        2 => 0..2_000_000_u64,
+    ];
+    let cost = prop_oneof![6 => Just(1_i64), 2 => 1..8_i64];
+    prop::collection::vec((gap, cost), 1..150)
+}
+
+/// Quotas whose emission interval is seldom a whole number.
+fn quota() -> impl Strategy<Value = Quota> {
+    (1..60_u64, 1..3_000_000_u64, prop::option::of(1..30_u64)).prop_map(|(limit, period, burst)| {
+        let quota = Quota::new(limit, Duration::from_micros(period));
+        match burst {
+            Some(burst) => quota.burst(burst),
+            None => quota,
+        }
+    })
+}
+
+fn window_quota() -> impl Strategy<Value = Quota> {
+    (1..40_u64, 1..3_000_000_u64)
+        .prop_map(|(limit, period)| Quota::new(limit, Duration::from_micros(period)))
+}
+
+fn any_algorithm() -> impl Strategy<Value = Algorithm> {
+    prop::sample::select(&Algorithm::ALL[..])
+}
+
+fn smooth() -> impl Strategy<Value = Algorithm> {
+    prop::sample::select(&[Algorithm::Gcra, Algorithm::TokenBucket][..])
+}
+
+/// What of this traffic was admitted: times and costs.
+fn admitted(identity: &mut Identity, traffic: &[Request]) -> Vec<(u64, u64)> {
+    let mut now = 0;
+    let mut admitted = Vec::new();
+    for (gap, cost) in traffic {
+        now += gap;
+        if identity.at(now, *cost).allowed {
+            admitted.push((now, cost.unsigned_abs()));
+        }
+    }
+    admitted
+}
+
+/// The sums of what was admitted in every stretch between two admissions, both included, and its length.
+fn stretches(admitted: &[(u64, u64)]) -> impl Iterator<Item = (u64, u64)> {
+    admitted
+        .iter()
+        .enumerate()
+        .flat_map(move |(at, (from, _))| {
+            admitted[at..].iter().scan(0, move |sum, (to, cost)| {
+                *sum += cost;
+                Some((to - from, *sum))
+            })
+        })
+}
+
+/// `burst + rate × window`, without rounding.
+fn is_within(quota: &Quota, window_us: u64, sum: u64) -> bool {
+    let period = quota.period().as_micros();
+    let (sum, burst) = (u128::from(sum), u128::from(quota.capacity()));
+    sum * period <= burst * period + u128::from(quota.limit()) * u128::from(window_us)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn never_more_than_the_burst_and_the_rate_in_any_window(algorithm in smooth(), quota in quota(), traffic in traffic()) {
+        let mut identity = Identity::new(algorithm, std::slice::from_ref(&quota));
+        for (window, sum) in stretches(&admitted(&mut identity, &traffic)) {
+            prop_assert!(is_within(&quota, window, sum), "{} in {} µs", sum, window);
+        }
+    }
+
+    #[test]
+    fn a_log_never_admits_more_than_the_limit_in_any_period(quota in window_quota(), traffic in traffic()) {
+        let mut identity = Identity::new(Algorithm::SlidingLog, std::slice::from_ref(&quota));
+        let period = u64::try_from(quota.period().as_micros()).expect("a period");
+        for (window, sum) in stretches(&admitted(&mut identity, &traffic)) {
+            prop_assert!(window >= period || sum <= quota.limit(), "{} in {} µs", sum, window);
+            prop_assert!(is_within(&quota, window, sum), "{} in {} µs", sum, window);
+        }
+    }
+
+    #[test]
+    fn windows_keep_to_the_limit_in_aligned_ones_and_to_twice_the_limit_in_any(
+        counter in any::<bool>(), quota in window_quota(), traffic in traffic()
+    ) {
+        let algorithm = if counter { Algorithm::SlidingCounter } else { Algorithm::FixedWindow };
+        let mut identity = Identity::new(algorithm, std::slice::from_ref(&quota));
+        let admitted = admitted(&mut identity, &traffic);
+        let period = u64::try_from(quota.period().as_micros()).expect("a period");
+        let window_of = |(at, _): &(u64, u64)| (START_US + at) / period;
+        for window in admitted.chunk_by(|a, b| window_of(a) == window_of(b)) {
+            prop_assert!(window.iter().map(|(_, cost)| cost).sum::<u64>() <= quota.limit());
+        }
+        for (window, sum) in stretches(&admitted) {
+            prop_assert!(window >= period || sum <= 2 * quota.limit(), "{} in {} µs", sum, window);
+        }
+    }
+
+    /// The two-window estimate, computed anew from all that was admitted, in numbers that can't overflow.
+    #[test]
+    fn a_sliding_counter_admits_what_the_estimate_says(quota in window_quota(), traffic in traffic()) {
+        let mut identity = Identity::new(Algorithm::SlidingCounter, std::slice::from_ref(&quota));
+        let period = u64::try_from(quota.period().as_micros()).expect("a period");
+        let (mut now, mut admitted) = (START_US, Vec::<(u64, u64)>::new());
+        for (gap, cost) in traffic {
+            now += gap;
+            let count = |window: u64| {
+                let hits = admitted.iter().filter(|(at, _)| at / period == window);
+                u128::from(hits.map(|(_, cost)| cost).sum::<u64>())
+            };
+            let weighted = count(now / period - 1) * u128::from(period - now % period);
+            let spent = weighted.div_ceil(u128::from(period)) + count(now / period);
+            let fits = spent + u128::from(cost.unsigned_abs()) <= u128::from(quota.limit());
+            prop_assert_eq!(identity.at(now - START_US, cost).allowed, fits);
+            if fits {
+                admitted.push((now, cost.unsigned_abs()));
+            }
+        }
+    }
+
+    #[test]
+    fn gcra_and_the_token_bucket_decide_alike(
+        quota in quota(), other in quota(), requests in prop::collection::vec((0..3_000_000_u64, -4..12_i64), 1..80)
+    ) {
+        let algorithms = [Algorithm::Gcra, Algorithm::TokenBucket];
+        let mut identities = algorithms.map(|algorithm| Identity::new(algorithm, std::slice::from_ref(&quota)));
+        // The times are in no order: the clock goes back and forth.
+        for (index, (now, cost)) in requests.into_iter().enumerate() {
+            let [gcra, bucket] = identities.each_mut().map(|identity| identity.at(now, cost));
+            prop_assert_eq!(gcra.limits(), bucket.limits());
+            if index == 20 {
+                for (identity, algorithm) in identities.iter_mut().zip(algorithms) {
+                    identity.requoted(algorithm, std::slice::from_ref(&other));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn refused_requests_change_nothing(algorithm in any_algorithm(), quota in window_quota(), traffic in traffic()) {
+        let mut identity = Identity::new(algorithm, &[quota]);
+        let mut now = 0;
+        for (gap, cost) in traffic {
+            now += gap;
+            let before = identity.record.clone();
+            if !identity.at(now, cost).allowed {
+                prop_assert_eq!(&identity.record, &before);
+            }
+        }
+    }
+
+    /// To the microsecond: admitted when `retry_after` says, refused just before.
+    #[test]
+    fn retry_after_is_the_first_moment(algorithm in any_algorithm(), quotas in prop::collection::vec(window_quota(), 1..3), traffic in traffic()) {
+        let mut identity = Identity::new(algorithm, &quotas);
+        let mut now = 0;
+        for (gap, cost) in traffic {
+            now += gap;
+            let decision = identity.at(now, cost);
+            prop_assert_eq!(decision.allowed, decision.retry_after == RetryAfter::ZERO);
+            let smallest = quotas.iter().map(Quota::limit).min().expect("a quota");
+            prop_assert_eq!(retry_us(&decision).is_none(), cost.unsigned_abs() > smallest);
+            if let Some(wait) = retry_us(&decision).filter(|wait| *wait > 0) {
+                let record = identity.record.clone();
+                prop_assert!(!identity.at(now + wait - 1, cost).allowed, "too late by a microsecond");
+                prop_assert!(identity.at(now + wait, cost).allowed, "too early");
+                identity.record = record;
+            }
+        }
+    }
+
+    #[test]
+    fn remaining_is_what_is_admitted(algorithm in any_algorithm(), quota in window_quota(), traffic in traffic()) {
+        let mut identity = Identity::new(algorithm, &[quota]);
+        let mut now = 0;
+        for (gap, cost) in traffic {
+            now += gap;
+            let left = identity.at(now, cost).remaining.cast_signed();
+            let record = identity.record.clone();
+            prop_assert!(!identity.at(now, left + 1).allowed);
+            prop_assert!(left == 0 || identity.at(now, left).allowed);
+            identity.record = record;
+        }
+    }
+
+    #[test]
+    fn after_the_reset_everything_is_there_again(algorithm in any_algorithm(), quota in window_quota(), traffic in traffic()) {
+        let limit = quota.limit();
+        let mut identity = Identity::new(algorithm, &[quota]);
+        let mut now = 0;
+        for (gap, cost) in traffic {
+            now += gap;
+            let reset = identity.at(now, cost).reset_after.as_micros();
+            let reset = now + u64::try_from(reset).expect("microseconds");
+            let then = identity.at(reset, 0);
+            prop_assert_eq!((then.remaining, then.reset_after), (limit, Duration::ZERO));
+        }
+    }
+
+    /// The next admission comes when it would have come without the refused ones.
+    #[test]
+    fn denied_traffic_pushes_nothing_back(algorithm in any_algorithm(), limit in 1..20_u64, offset in 0..1_000_000_u64) {
+        let quota = Quota::per_second(limit);
+        let mut hammered = Identity::new(algorithm, std::slice::from_ref(&quota));
+        let limit = limit.cast_signed();
+        prop_assert!(hammered.at(offset, limit).allowed);
+        let wait = retry_us(&hammered.at(offset, 1)).expect("a time");
+        // Ten times the quota, up to a microsecond before.
+        for request in 0..10 * limit.unsigned_abs() {
+            let at = offset + (wait - 1) * request / (10 * limit.unsigned_abs());
+            prop_assert!(!hammered.at(at, 1).allowed);
+        }
+        prop_assert!(!hammered.at(offset + wait - 1, 1).allowed);
+        prop_assert!(hammered.at(offset + wait, 1).allowed);
+    }
+
+    #[test]
+    fn nothing_is_spent_when_one_of_several_refuses(algorithm in any_algorithm(), quotas in prop::collection::vec(window_quota(), 2..4), traffic in traffic()) {
+        let mut identity = Identity::new(algorithm, &quotas);
+        let mut now = 0;
+        for (gap, cost) in traffic {
+            now += gap;
+            let before = identity.at(now, 0);
+            let decision = identity.at(now, cost);
+            let after = identity.at(now, 0);
+            let remaining = |decision: &Decision| decision.limits().iter().map(|limit| limit.remaining).collect::<Vec<_>>();
+            let refused: Vec<_> = (0..quotas.len())
+                .filter(|at| before.limits()[*at].remaining < cost.unsigned_abs())
+                .collect();
+            prop_assert_eq!(&decision.violated, &refused);
+            let spent = if refused.is_empty() { cost.unsigned_abs() } else { 0 };
+            let wanted: Vec<_> = remaining(&before).into_iter().map(|left| left - spent).collect();
+            prop_assert_eq!(remaining(&after), wanted);
+        }
+    }
+
+    /// However the clock jumps, an identity waits no longer than two of its spans.
+    #[test]
+    fn no_clock_locks_an_identity(algorithm in any_algorithm(), quota in window_quota(), jump in 0..1_u64 << 50) {
+        let span = u64::try_from(quota.period().as_micros()).expect("a period");
+        let limit = quota.limit().cast_signed();
+        let mut identity = Identity::new(algorithm, &[quota]);
+        prop_assert!(identity.at(jump, limit).allowed);
+        let decision = identity.at(0, limit);
+        if let Some(wait) = retry_us(&decision).filter(|wait| *wait > 0) {
+            prop_assert!(wait <= 3 * span, "{} of {}", wait, span);
+            prop_assert!(identity.at(wait, limit).allowed);
+        }
+    }
+
+    /// The share that was spent is kept, rounded up.
+    #[test]
+    fn a_changed_quota_keeps_the_share(algorithm in any_algorithm(), limits in (1..1_000_u64, 1..1_000_u64), periods in (1..100_u64, 1..100_u64), spent in 0..1_000_u64) {
+        prop_assume!(algorithm != Algorithm::SlidingLog);
+        let quota = |limit, seconds| Quota::new(limit, Duration::from_secs(seconds));
+        let spent = spent.min(limits.0);
+        let mut identity = Identity::new(algorithm, &[quota(limits.0, periods.0)]);
+        identity.at(0, spent.cast_signed());
+        identity.requoted(algorithm, &[quota(limits.1, periods.1)]);
+        let left = identity.at(0, 0).remaining;
+        let kept = (spent * limits.1).div_ceil(limits.0);
+        // Periods over 2^26 µs are counted a millionth coarser.
+        prop_assert!(left <= limits.1 - kept, "{} left", left);
+        prop_assert!(left + 1 >= limits.1 - kept, "{} left", left);
+    }
+}
+
+/// Cloudflare found the estimate wrong for 3 requests in 100,000, and no source more than 15 % over its limit.
+#[test]
+fn a_sliding_counter_is_within_its_published_error_for_steady_traffic() {
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+    let mut random = StdRng::seed_from_u64(7);
+    let (limit, period) = (100_u64, 10_000_000_u64);
+    for load in [0.5, 0.9, 1.0, 1.1, 2.0, 5.0] {
+        let quota = Quota::new(limit, Duration::from_micros(period));
+        let mut identity = Identity::new(Algorithm::SlidingCounter, &[quota]);
+        let mean_us = period as f64 / (limit as f64 * load);
+        let mut now = 0;
+        let mut hits = Vec::new();
+        while now < 40 * period {
+            now += (-mean_us * (1.0 - random.random::<f64>()).ln()) as u64;
+            if identity.at(now, 1).allowed {
+                hits.push((now, 1));
+            }
+        }
+        // The traffic begins all of a sudden: two periods until it is steady.
+        hits.retain(|(at, _)| *at > 2 * period);
+        let within = stretches(&hits).filter(|(window, _)| *window < period);
+        let most = within.map(|(_, sum)| sum).max().expect("hits");
+        println!("load {load}: at most {most} of {limit} in any period");
+        assert!(most <= limit * 115 / 100, "{most} at load {load}");
+        if load >= 1.0 {
+            let rate = hits.len() as f64 / 38.0;
+            assert!(rate > limit as f64 * 0.85, "{rate} a period at load {load}");
+        }
+    }
+}
