@@ -22,7 +22,7 @@ use crate::{Error, Quota, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// The generic cell rate algorithm (ITU-T I.371; ATM Forum TM 4.0): a burst, and then evenly spaced. 30 bytes an
+    /// The generic cell rate algorithm (ITU-T I.371; ATM Forum TM 4.0): a burst, and then evenly spaced. 28 bytes an
     /// identity; never more than `burst + rate × window` in any window.
     #[default]
     Gcra,

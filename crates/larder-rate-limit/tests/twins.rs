@@ -116,8 +116,9 @@ impl Source {
         let (level, count, before) = (self.number(full), self.number(limit), self.number(limit));
         let small = |number: u64| (number as u32).to_be_bytes().to_vec();
         let large = |number: u64| number.to_be_bytes().to_vec();
+        let seven = |number: u64| number.to_be_bytes()[1..].to_vec();
         let parts = match self.algorithm {
-            Algorithm::Gcra => vec![large(time), small(part), small(rate), large(full)],
+            Algorithm::Gcra => vec![seven(time), small(part), small(rate), seven(full)],
             Algorithm::TokenBucket => vec![large(level), large(time), small(rate), large(full)],
             Algorithm::FixedWindow => [time, count, limit, period].map(large).to_vec(),
             Algorithm::SlidingCounter => [time, before, count, limit, period].map(large).to_vec(),
