@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use larder_rate_limit::{
-    Algorithm, Quota,
+    Algorithm, ErrorKind, Quota, StoreErrorKind,
     steps::{self, Steps},
 };
-use larder_store::{Timestamp, Write};
+use larder_store::{Reply, Timestamp, Write};
 use larder_testing::{RedisServer, twins, twins::Case};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
@@ -260,4 +260,27 @@ async fn reset_is_the_same_in_both() {
     });
     let compared = twins::assert_equal(&server, cases.to_vec()).await;
     assert_eq!(compared.expect("a comparison"), 4);
+}
+
+#[test]
+fn replies_of_another_shape_are_typed_errors() {
+    let quotas = vec![Quota::per_second(1), Quota::per_hour(1)];
+    for algorithm in Algorithm::ALL {
+        let steps = Steps::new(algorithm, quotas.clone()).expect("steps");
+        let replies = [
+            Reply::Nil,
+            Reply::Int(1),
+            Reply::List(Vec::new()),
+            Reply::List(vec![Reply::Int(1)]),
+            Reply::List(vec![Reply::Nil; 6]),
+            Reply::Bytes(Bytes::from_static(b"numbers")),
+        ];
+        for reply in replies {
+            let error = steps.decision(1, reply).expect_err("another shape");
+            assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Protocol));
+        }
+        let foreign = Reply::Bytes(Bytes::from_static(b"foreign"));
+        let error = steps.decision(1, foreign).expect_err("somebody else's");
+        assert_eq!(error.kind(), ErrorKind::Foreign);
+    }
 }

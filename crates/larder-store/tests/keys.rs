@@ -101,3 +101,15 @@ fn a_bad_name_is_refused() {
 fn debug_shows_no_key() {
     assert_eq!(format!("{:?}", key(&"secret")), "Key(20 bytes)");
 }
+
+#[test]
+fn kinds_never_meet_versions() {
+    let kind = Namespace::of_kind("keys", "rate").expect("a namespace");
+    assert_eq!(kind.prefix(), b"larder:keys:rate:");
+    for bad in ["", "1", "rate1", "a:b", "a b", "\u{e9}", &"x".repeat(65)] {
+        let error = Namespace::of_kind("keys", bad).expect_err("a bad kind");
+        assert_eq!(error.kind(), ErrorKind::Config, "{bad:?}");
+    }
+    let error = Namespace::of_kind("a:b", "rate").expect_err("a bad name");
+    assert_eq!(error.kind(), ErrorKind::Config);
+}

@@ -2,7 +2,10 @@
 local MOST = 9007199254740992
 
 local function fresh(rate, period, burst, now)
-  return {rate = rate, period = period, full = burst * period, now = now, backlog = 0}
+  return {
+    rate = rate, period = period, full = burst * period, now = now, backlog = 0,
+    repaired = false, refused = false
+  }
 end
 
 -- Whether a full backlog of another quota can be one: it is at most 2^52.

@@ -113,3 +113,47 @@ pub(super) fn report(
         reset_us: ticks.div_ceil(terms.rate),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 7 in 60 s, 3 at once: a token takes 60/7 s.
+    const SEVEN_A_MINUTE: Terms = Terms {
+        rate: 7,
+        period: 60_000_000,
+        burst: 3,
+    };
+
+    fn read(cost: u64, number: i64) -> Report {
+        report(SEVEN_A_MINUTE, cost, &mut [number].into_iter()).expect("a report")
+    }
+
+    #[test]
+    fn times_are_rounded_up_to_the_microsecond() {
+        let wanted = Report {
+            refused: true,
+            remaining: 0,
+            retry_us: Some(8_571_429),
+            reset_us: 25_714_286,
+        };
+        assert_eq!(read(1, -1 - 180_000_000), wanted);
+    }
+
+    #[test]
+    fn what_is_left_is_rounded_down() {
+        assert_eq!(read(1, 1).remaining, 2);
+        assert_eq!(read(1, 60_000_000).remaining, 2);
+        assert_eq!(read(1, 60_000_001).remaining, 1);
+        assert_eq!(read(1, 0).remaining, 3);
+    }
+
+    #[test]
+    fn over_the_burst_is_never() {
+        for cost in [4, 5, u64::MAX] {
+            assert_eq!(read(cost, -1).retry_us, None);
+        }
+        assert_eq!(read(3, -2).retry_us, Some(1));
+        assert_eq!(read(3, 180_000_000).retry_us, Some(0));
+    }
+}

@@ -25,13 +25,17 @@ use super::{
     share,
 };
 
+/// Making all the functions of the complete step costs as much as the common case, so it is left for where they are needed.
 pub(super) static SCRIPT: Script = Script::new(
     "gcra",
     &[
+        "local function complete()",
         share::LUA,
         backlog::LUA,
         include_str!("gcra.lua"),
         limits::LUA,
+        "return step end",
+        include_str!("gcra_quick.lua"),
     ],
     limits::apply::<Gcra>,
 );

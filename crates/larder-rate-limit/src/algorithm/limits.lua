@@ -26,13 +26,15 @@ local function step(record, args, now)
   local ours = record and record:sub(1, #HEAD) == HEAD and record
   local states = states_of(ours, quotas, now) or states_of(nil, quotas, now)
   local refused, repaired = false, false
-  for _, state in ipairs(states) do
+  for index = 1, #states do
+    local state = states[index]
     state.refused = cost > 0 and not fits(state, cost)
     refused = refused or state.refused
     repaired = repaired or state.repaired
   end
   local reply, parts, longest = {}, {HEAD}, 0
-  for _, state in ipairs(states) do
+  for index = 1, #states do
+    local state = states[index]
     if cost < 0 then
       refund(state, -cost)
     elseif cost > 0 and not refused then

@@ -221,3 +221,36 @@ fn wait_us(terms: Terms, cost: u64, counts: Counts, ends_in: u64) -> u64 {
     }
     fitting
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 5 in 1,000 µs.
+    const FIVE: Terms = Terms {
+        rate: 5,
+        period: 1_000,
+        burst: 5,
+    };
+
+    fn retry(cost: u64, count: i64, before: i64, ends_in: i64) -> Option<u64> {
+        let mut numbers = [-1 - count, before, ends_in].into_iter();
+        report(FIVE, cost, &mut numbers).expect("a report").retry_us
+    }
+
+    #[test]
+    fn the_first_moment_is_found_in_this_window_or_the_next() {
+        // 4 of before are left when 800 µs of the window are, 0 when it ends.
+        assert_eq!(retry(1, 0, 5, 1_000), Some(200));
+        assert_eq!(retry(5, 0, 5, 1_000), Some(1_000));
+        // The full count must slide out of the next window.
+        assert_eq!(retry(1, 5, 0, 1_000), Some(1_200));
+        assert_eq!(retry(5, 5, 0, 10), Some(1_010));
+        assert_eq!(retry(6, 5, 0, 10), None);
+    }
+
+    #[test]
+    fn a_window_that_the_clock_left_backwards_weighs_fully() {
+        assert_eq!(retry(1, 0, 5, 1_500), Some(700));
+    }
+}
