@@ -7,7 +7,7 @@ use larder_store::{CacheKey, Namespace, Store};
 use crate::{
     Algorithm, Error, Quota, RateLimiter, Result,
     plan::Plan,
-    rate_limiter::{Policy, Shared},
+    shared::{Policy, Shared},
 };
 
 /// The kind of a limiter's namespace: `larder:{name}:rate:{identity}`.

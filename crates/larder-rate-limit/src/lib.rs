@@ -9,6 +9,7 @@ mod plan;
 mod quota;
 mod rate_limiter;
 mod reset;
+mod shared;
 mod stats;
 #[cfg(feature = "steps")]
 pub mod steps;

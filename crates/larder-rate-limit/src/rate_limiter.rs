@@ -2,16 +2,14 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-use larder_store::{CacheKey, Key, Namespace, Reply, Store, Update};
+use larder_store::{CacheKey, Key, Store, Update};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     Algorithm, Decision, Error, ErrorKind, Quota, RateLimiterBuilder, Result, RetryAfter, Stats,
-    decision::DecidedBy,
-    local::Local,
     plan::{Action, Plan},
     reset,
-    stats::Counters,
+    shared::{Plans, Shared, lost},
 };
 
 /// Limits how often an identity (a user, an address, a tenant and a route) may do something.
@@ -37,52 +35,8 @@ use crate::{
 /// ```
 pub struct RateLimiter<K: ?Sized> {
     shared: Arc<Shared>,
-    plan: Arc<Plans>,
+    plans: Arc<Plans>,
     identity: PhantomData<fn(&K)>,
-}
-
-/// What handles with other quotas have in common.
-pub(crate) struct Shared {
-    store: Arc<dyn Store>,
-    namespace: Namespace,
-    policy: Policy,
-    local: Local,
-    counters: Counters,
-}
-
-/// What is done while the store is down.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Policy {
-    Open,
-    Closed,
-    /// A limiter in this process, with this share.
-    Local(f64),
-}
-
-/// The quotas, and this process' share of them for when the store is down.
-struct Plans {
-    plan: Plan,
-    local: Option<Plan>,
-}
-
-impl Shared {
-    pub(crate) fn new(store: Arc<dyn Store>, namespace: Namespace, policy: Policy) -> Self {
-        Self {
-            store,
-            namespace,
-            policy,
-            local: Local::new(),
-            counters: Counters::default(),
-        }
-    }
-
-    fn plans(&self, plan: Plan) -> Result<Plans> {
-        let local = match self.policy {
-            Policy::Local(share) => Some(plan.share(share)?),
-            Policy::Open | Policy::Closed => None,
-        };
-        Ok(Plans { plan, local })
-    }
 }
 
 impl<K: CacheKey + ?Sized> RateLimiter<K> {
@@ -99,7 +53,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     fn with(shared: Arc<Shared>, plans: Plans) -> Self {
         Self {
             shared,
-            plan: Arc::new(plans),
+            plans: Arc::new(plans),
             identity: PhantomData,
         }
     }
@@ -133,30 +87,36 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     /// As [`check`](Self::check).
     pub async fn check_n(&self, id: &K, cost: u64) -> Result<Decision> {
         let decision = self.run(id, Action::Spend(cost)).await;
-        self.counted(decision)
+        self.shared.counted(decision)
     }
 
     /// Asks for several identities in one round trip, each decided by itself, and in this order where one comes twice.
+    ///
+    /// # Errors
+    /// Each has its own, as [`check`](Self::check); one identity that is too long does not keep the others from being asked for.
     pub async fn check_many(&self, checks: &[(&K, u64)]) -> Vec<Result<Decision>> {
         let keys: Vec<_> = checks.iter().map(|(id, _)| self.key(id)).collect();
-        let action = |cost: u64| Action::Spend(cost);
-        let pairs = keys.iter().zip(checks);
-        let updates: Vec<(Key, Update)> = pairs
+        let updates: Vec<_> = keys
+            .iter()
+            .zip(checks)
             .filter_map(|(key, (_, cost))| {
-                Some((key.clone().ok()?, self.plan.plan.update(action(*cost))))
+                let update = self.plans.plan.update(Action::Spend(*cost));
+                Some((key.clone().ok()?, update))
             })
             .collect();
-        let mut replies = self.update_many(&updates).await.into_iter();
+        let mut replies = self.shared.update_many(&updates).await.into_iter();
         let decide = |(key, (_, cost)): (Result<Key>, &(&K, u64))| {
             let key = key?;
             let reply = replies.next().unwrap_or_else(|| Err(lost()));
-            let decision = self.decide(&key, action(*cost), reply);
-            self.counted(decision)
+            let decision = self
+                .shared
+                .decide(&self.plans, &key, Action::Spend(*cost), reply);
+            self.shared.counted(decision)
         };
         keys.into_iter().zip(checks).map(decide).collect()
     }
 
-    /// How the identity stands: what one more request would find. Writes nothing. One round trip.
+    /// How the identity stands. Always `allowed`, since nothing is asked for, and writes nothing. One round trip.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -182,8 +142,10 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         self.shared.local.forget(&key);
         let update = Update::new(&reset::SCRIPT);
         let reply = self.shared.store.update(&key, &update).await;
-        let reply = reply.map_err(|error| self.failed(error))?;
-        reset::done(&reply).inspect_err(|error| self.count_foreign(error))
+        let reset = reply
+            .map_err(Error::from)
+            .and_then(|reply| reset::done(&reply));
+        reset.inspect_err(|error| self.shared.count_failure(error))
     }
 
     /// Waits until one is admitted, but not beyond the deadline, which counts from now. See
@@ -196,7 +158,8 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     }
 
     /// Waits until `cost` is admitted, but not beyond the deadline, which counts from now. It sleeps as long as the last
-    /// refusal said, and asks again; it is not a queue: who comes later may be admitted earlier.
+    /// refusal said, and asks again; it is not a queue: who comes later may be admitted earlier. The deadline bounds the sleep, and the store's own
+    /// deadline each question.
     ///
     /// # Errors
     /// [`ErrorKind::DeadlineExceeded`] as soon as it is known that the deadline would pass, [`ErrorKind::NeverAdmitted`],
@@ -229,13 +192,13 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     /// The quotas, in order.
     #[must_use]
     pub fn quotas(&self) -> &[Quota] {
-        self.plan.plan.quotas()
+        self.plans.plan.quotas()
     }
 
     /// The algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
-        self.plan.plan.algorithm()
+        self.plans.plan.algorithm()
     }
 
     fn key(&self, id: &K) -> Result<Key> {
@@ -244,98 +207,10 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
 
     async fn run(&self, id: &K, action: Action) -> Result<Decision> {
         let key = self.key(id)?;
-        let update = self.plan.plan.update(action);
+        let update = self.plans.plan.update(action);
         let reply = self.shared.store.update(&key, &update).await;
-        self.decide(&key, action, reply)
+        self.shared.decide(&self.plans, &key, action, reply)
     }
-
-    async fn update_many(&self, updates: &[(Key, Update)]) -> Vec<larder_store::Result<Reply>> {
-        if updates.is_empty() {
-            return Vec::new();
-        }
-        match self.shared.store.update_many(updates).await {
-            Ok(replies) => replies,
-            Err(error) => vec![Err(error); updates.len()],
-        }
-    }
-
-    /// What the store's reply says or, if it failed, what the policy says.
-    fn decide(
-        &self,
-        key: &Key,
-        action: Action,
-        reply: larder_store::Result<Reply>,
-    ) -> Result<Decision> {
-        let decision = match reply {
-            Ok(reply) => self.plan.plan.decision(action, reply),
-            Err(error) => Err(error.into()),
-        };
-        match decision {
-            Err(error) if matches!(error.kind(), ErrorKind::Store(_)) => {
-                self.shared.counters.store_errors.increment();
-                self.without_store(key, action, error)
-            }
-            decision => decision.inspect_err(|error| self.count_foreign(error)),
-        }
-    }
-
-    fn without_store(&self, key: &Key, action: Action, error: Error) -> Result<Decision> {
-        match (self.shared.policy, &self.plan.local) {
-            (Policy::Local(_), Some(plan)) => {
-                let reply = self.shared.local.update(key, &plan.update(action));
-                let decision = plan.decision(action, reply)?;
-                Ok(decision.locally(error))
-            }
-            (Policy::Open, _) => Ok(Decision::open(self.quotas(), error)),
-            _ => Err(error),
-        }
-    }
-
-    fn failed(&self, error: larder_store::Error) -> Error {
-        let error = Error::from(error);
-        match error.kind() {
-            ErrorKind::Store(_) => self.shared.counters.store_errors.increment(),
-            _ => self.count_foreign(&error),
-        }
-        error
-    }
-
-    fn count_foreign(&self, error: &Error) {
-        if error.kind() == ErrorKind::Foreign {
-            self.shared.counters.foreign.increment();
-        }
-    }
-
-    /// Counts what became of a request.
-    fn counted(&self, decision: Result<Decision>) -> Result<Decision> {
-        let counters = &self.shared.counters;
-        match &decision {
-            Ok(decision) => {
-                match decision.decided_by {
-                    DecidedBy::Store => {}
-                    DecidedBy::Local => counters.decided_locally.increment(),
-                    DecidedBy::Policy => counters.failed_open.increment(),
-                }
-                if decision.allowed {
-                    counters.allowed.increment();
-                } else {
-                    counters.denied.increment();
-                }
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::Store(_)) => {
-                counters.failed_closed.increment();
-            }
-            Err(_) => {}
-        }
-        decision
-    }
-}
-
-fn lost() -> larder_store::Error {
-    larder_store::Error::new(
-        larder_store::ErrorKind::Protocol,
-        "the store left an update without a reply",
-    )
 }
 
 fn too_late() -> Error {
@@ -356,7 +231,7 @@ impl<K: ?Sized> Clone for RateLimiter<K> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            plan: Arc::clone(&self.plan),
+            plans: Arc::clone(&self.plans),
             identity: PhantomData,
         }
     }
@@ -366,8 +241,8 @@ impl<K: ?Sized> fmt::Debug for RateLimiter<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimiter")
             .field("namespace", &self.shared.namespace)
-            .field("algorithm", &self.plan.plan.algorithm())
-            .field("quotas", &self.plan.plan.quotas())
+            .field("algorithm", &self.plans.plan.algorithm())
+            .field("quotas", &self.plans.plan.quotas())
             .field("policy", &self.shared.policy)
             .finish_non_exhaustive()
     }

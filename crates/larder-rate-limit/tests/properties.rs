@@ -120,7 +120,7 @@ fn is_within(quota: &Quota, window_us: u64, sum: u64) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn never_more_than_the_burst_and_the_rate_in_any_window(algorithm in smooth(), quota in quota(), traffic in traffic()) {

@@ -1,0 +1,151 @@
+//! What handles on one limiter have in common, and what becomes of a reply.
+
+use std::sync::Arc;
+
+use larder_store::{Key, Namespace, Reply, Store, Update};
+
+use crate::{
+    Decision, Error, ErrorKind, Result,
+    decision::DecidedBy,
+    local::Local,
+    plan::{Action, Plan},
+    stats::Counters,
+};
+
+/// Everything but the quotas.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) namespace: Namespace,
+    pub(crate) policy: Policy,
+    pub(crate) local: Local,
+    pub(crate) counters: Counters,
+}
+
+/// What is done while the store is down.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Policy {
+    Open,
+    Closed,
+    /// A limiter in this process, with this share.
+    Local(f64),
+}
+
+/// The quotas, and this process' share of them for when the store is down.
+pub(crate) struct Plans {
+    pub(crate) plan: Plan,
+    local: Option<Plan>,
+}
+
+impl Shared {
+    pub(crate) fn new(store: Arc<dyn Store>, namespace: Namespace, policy: Policy) -> Self {
+        Self {
+            store,
+            namespace,
+            policy,
+            local: Local::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    pub(crate) fn plans(&self, plan: Plan) -> Result<Plans> {
+        let local = match self.policy {
+            Policy::Local(share) => Some(plan.share(share)?),
+            Policy::Open | Policy::Closed => None,
+        };
+        Ok(Plans { plan, local })
+    }
+
+    /// As many replies as updates.
+    pub(crate) async fn update_many(
+        &self,
+        updates: &[(Key, Update)],
+    ) -> Vec<larder_store::Result<Reply>> {
+        if updates.is_empty() {
+            return Vec::new();
+        }
+        match self.store.update_many(updates).await {
+            Ok(replies) => replies,
+            Err(error) => vec![Err(error); updates.len()],
+        }
+    }
+
+    /// What the store's reply says or, if it failed, what the policy says.
+    pub(crate) fn decide(
+        &self,
+        plans: &Plans,
+        key: &Key,
+        action: Action,
+        reply: larder_store::Result<Reply>,
+    ) -> Result<Decision> {
+        let decision = match reply {
+            Ok(reply) => plans.plan.decision(action, reply),
+            Err(error) => Err(error.into()),
+        };
+        let decision = decision.inspect_err(|error| self.count_failure(error));
+        match decision {
+            Err(error) if is_store(&error) => self.without_store(plans, key, action, error),
+            decision => decision,
+        }
+    }
+
+    fn without_store(
+        &self,
+        plans: &Plans,
+        key: &Key,
+        action: Action,
+        error: Error,
+    ) -> Result<Decision> {
+        match (self.policy, &plans.local) {
+            (Policy::Local(_), Some(plan)) => {
+                let reply = self.local.update(key, &plan.update(action));
+                let decision = plan.decision(action, reply)?;
+                Ok(decision.locally(error))
+            }
+            (Policy::Open, _) => Ok(Decision::open(plans.plan.quotas(), error)),
+            _ => Err(error),
+        }
+    }
+
+    pub(crate) fn count_failure(&self, error: &Error) {
+        match error.kind() {
+            ErrorKind::Store(_) => self.counters.store_errors.increment(),
+            ErrorKind::Foreign => self.counters.foreign.increment(),
+            _ => {}
+        }
+    }
+
+    /// Counts what became of a request.
+    pub(crate) fn counted(&self, decision: Result<Decision>) -> Result<Decision> {
+        match &decision {
+            Ok(decision) => self.count(decision),
+            Err(error) if is_store(error) => self.counters.failed_closed.increment(),
+            Err(_) => {}
+        }
+        decision
+    }
+
+    fn count(&self, decision: &Decision) {
+        match decision.decided_by {
+            DecidedBy::Store => {}
+            DecidedBy::Local => self.counters.decided_locally.increment(),
+            DecidedBy::Policy => self.counters.failed_open.increment(),
+        }
+        if decision.allowed {
+            self.counters.allowed.increment();
+        } else {
+            self.counters.denied.increment();
+        }
+    }
+}
+
+fn is_store(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Store(_))
+}
+
+/// A store that broke its contract.
+pub(crate) fn lost() -> larder_store::Error {
+    larder_store::Error::new(
+        larder_store::ErrorKind::Protocol,
+        "the store left an update without a reply",
+    )
+}
