@@ -10,7 +10,7 @@ use anyhow::Result;
 use criterion::{BenchmarkId, Criterion};
 use larder_benches::{
     case::Case,
-    expiry, hits, misses,
+    expiry, hits, limits, misses,
     report::{self, Record},
     rig::Redis,
     rounds::{self, Plan},
@@ -73,6 +73,7 @@ fn groups(runtime: &Runtime, redis: &Redis, filter: &str) -> Result<Vec<Vec<Case
             writes::memory().await?,
             single_flight::uncontended(),
             single_flight::followers(),
+            limits::memory()?,
         ];
         if let Redis::At(url, _) = redis {
             groups.push(hits::redis::<User>(url, 1).await?);
@@ -81,6 +82,8 @@ fn groups(runtime: &Runtime, redis: &Redis, filter: &str) -> Result<Vec<Vec<Case
             groups.push(misses::redis(url).await?);
             groups.push(expiry::redis(url).await?);
             groups.push(writes::redis(url).await?);
+            groups.push(limits::redis(url).await?);
+            groups.push(limits::redis_hot(url).await?);
             // The textbook's lock sleeps for 100 ms at a time: only on demand.
             if filter.contains("stampede") {
                 groups.push(stampede::redis(url).await?);

@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use larder_benches::{rig::warm_cache, textbook::Textbook, value::User};
+use larder_benches::{
+    rig::warm_cache, textbook::Textbook, textbook_limit::TextbookLimit, value::User,
+};
 use larder_cache_aside::CacheAside;
 use larder_redis::RedisStore;
 use larder_testing::{Gate, RedisServer};
@@ -133,4 +135,33 @@ async fn of_256_tasks_none_is_left_without_a_reply_for_two_seconds() {
     println!("replies a task: {least:?} to {most:?}");
     let mean = counts.iter().sum::<u64>() / counts.len() as u64;
     assert!(least.is_some_and(|least| *least > mean / 10), "{counts:?}");
+}
+
+/// Who keeps trying is never admitted again, since every try is logged.
+#[tokio::test]
+async fn the_textbook_limiter_logs_what_it_refuses() {
+    let server = RedisServer::start().await.expect("a server");
+    let window = Duration::from_secs(1);
+    let textbook = TextbookLimit::connect(&server.url(), "limit", 5, window).await;
+    let textbook = textbook.expect("a textbook");
+    let mut admitted = 0;
+    for now_ms in (1_000_000..1_010_000).step_by(100) {
+        admitted += u64::from(textbook.check(1, now_ms).await.expect("a check"));
+    }
+    // Ten seconds of ten requests a second, and five a second are the limit.
+    assert_eq!(admitted, 5);
+}
+
+/// Requests of the same instant are one in the log.
+#[tokio::test]
+async fn the_textbook_limiter_admits_too_many_at_once() {
+    let server = RedisServer::start().await.expect("a server");
+    let window = Duration::from_secs(60);
+    let textbook = TextbookLimit::connect(&server.url(), "limit", 5, window).await;
+    let textbook = textbook.expect("a textbook");
+    let mut admitted = 0;
+    for _ in 0..100 {
+        admitted += u64::from(textbook.check(1, 1_000_000).await.expect("a check"));
+    }
+    assert_eq!(admitted, 100);
 }
