@@ -4,6 +4,7 @@
 //! `cargo run -p larder-examples --example cache-aside`
 
 use std::{
+    error::Error as _,
     io,
     sync::{
         Arc,
@@ -12,10 +13,12 @@ use std::{
     time::Duration,
 };
 
+// ANCHOR: use
 use larder_cache_aside::{
     CacheAside, CacheState, ErrorKind, Freshness, Loader, Source, WriteError, async_trait,
 };
 use larder_memory::MemoryStore;
+// ANCHOR_END: use
 use larder_store::ErrorKind as StoreErrorKind;
 use larder_testing::FaultStore;
 use tokio::time::sleep;
@@ -179,7 +182,13 @@ async fn outage() -> anyhow::Result<()> {
     assert_eq!(deferred.kind(), ErrorKind::Deferred);
     assert_eq!(users.deferred(), 1);
     // ANCHOR_END: outage
-    println!("store down: {deferred}");
+    // ANCHOR: chain
+    // With anyhow all of it in one line, or cause by cause.
+    println!("store down: {:#}", anyhow::Error::from(deferred.clone()));
+    for cause in std::iter::successors(deferred.source(), |cause| (*cause).source()) {
+        println!("    because: {cause}");
+    }
+    // ANCHOR_END: chain
     store.down(None);
     users.shutdown().await?;
     assert_eq!(users.deferred(), 0);

@@ -6,22 +6,27 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use larder_cache::{Cache, ErrorKind, Freshness, Source};
-use larder_coalesce::{Coalesce, Overload, SingleFlight};
+// ANCHOR: use_coalesce
+use larder_coalesce::{Cache, Coalesce, ErrorKind, Overload, SingleFlight, Source};
+// ANCHOR_END: use_coalesce
 use larder_memory::MemoryStore;
-use larder_refresh_ahead::RefreshAhead;
+// ANCHOR: use_refresh_ahead
+use larder_refresh_ahead::{Freshness, RefreshAhead};
+// ANCHOR_END: use_refresh_ahead
 use tokio::time::sleep;
 
+// ANCHOR: render
 /// A page that takes its time.
 async fn render(id: u64) -> io::Result<Option<String>> {
     sleep(Duration::from_millis(20)).await;
     Ok(Some(format!("page {id}")))
 }
+// ANCHOR_END: render
 
 async fn coalesce() -> anyhow::Result<()> {
     let store = MemoryStore::new(100);
@@ -37,6 +42,21 @@ async fn coalesce() -> anyhow::Result<()> {
     assert_eq!((stats.loads, stats.coalesced), (1, 1));
     // ANCHOR_END: coalesce
     println!("{} load for {} misses", stats.loads, stats.misses);
+    Ok(())
+}
+
+async fn who_loaded() -> anyhow::Result<()> {
+    let pages = Coalesce::<u64, String>::builder(MemoryStore::new(100), "page").build(render)?;
+    // ANCHOR: source
+    let read = pages.fetch(&7).await?;
+    match read.source {
+        Source::Store => println!("found, {:?} old", read.age),
+        Source::Loader => println!("this caller loaded it"),
+        Source::Coalesced => println!("another caller loaded it, here or in another process"),
+        _ => {}
+    }
+    // ANCHOR_END: source
+    assert_eq!(read.source, Source::Loader);
     Ok(())
 }
 
@@ -102,7 +122,8 @@ async fn sign_in() -> io::Result<String> {
 
 async fn single_flight_errors() -> anyhow::Result<()> {
     // ANCHOR: single_flight_errors
-    // Work that can fail has a `Result` for its value, and all its callers get one: it must be `Clone`.
+    // Work that can fail has a `Result` for its value, and all its callers get one: the error must be `Clone`, or in
+    // an `Arc`.
     let tokens = SingleFlight::<&str, Result<String, Arc<io::Error>>>::new();
     let work = || async { sign_in().await.map_err(Arc::new) };
 
@@ -110,6 +131,24 @@ async fn single_flight_errors() -> anyhow::Result<()> {
     let token = tokens.run(&"orders", work).await??;
     // ANCHOR_END: single_flight_errors
     assert_eq!(token, "a token");
+    Ok(())
+}
+
+async fn patience() -> anyhow::Result<()> {
+    // ANCHOR: patience
+    let drawings: SingleFlight<u64, String> = SingleFlight::<u64, String>::builder()
+        .patience(Duration::from_secs(10))
+        .build();
+    // ANCHOR_END: patience
+    let drawn = Arc::new(AtomicU64::new(0));
+    // ANCHOR: owned
+    // The work may have to go on without its caller, so it owns what it needs.
+    let drawing = drawings.run(&7, || {
+        let drawn = Arc::clone(&drawn);
+        async move { draw(drawn).await }
+    });
+    assert_eq!(drawing.await?, "drawing 1");
+    // ANCHOR_END: owned
     Ok(())
 }
 
@@ -166,6 +205,48 @@ async fn due_entries() -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn failing_refreshes() -> anyhow::Result<()> {
+    let down = Arc::new(AtomicBool::new(false));
+    let database = Arc::clone(&down);
+    let pages = RefreshAhead::<u64, String>::builder(MemoryStore::new(100), "page")
+        .ttl(Duration::from_secs(60))
+        .refresh_at(0.001)
+        .build(move |id: u64| {
+            let down = database.load(Relaxed);
+            async move {
+                if down {
+                    return Err(io::Error::other("the database is down"));
+                }
+                render(id).await
+            }
+        })?;
+    pages.get(&7).await?;
+    down.store(true, Relaxed);
+    sleep(Duration::from_millis(100)).await;
+    pages.get(&7).await?;
+    while pages.refreshing() > 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    // ANCHOR: freshness
+    let read = pages.fetch(&7).await?;
+    match read.freshness {
+        Freshness::Fresh => println!("{:?} left", read.ttl_left),
+        Freshness::Due => println!("near its end, and served at once"),
+        Freshness::Stale => println!("past its TTL, and served all the same"),
+        _ => {}
+    }
+    if let Some(error) = &read.load_error {
+        let why = anyhow::Error::from(error.clone());
+        println!("its last refresh failed: {why:#}");
+    }
+    // ANCHOR_END: freshness
+    assert_eq!(read.freshness, Freshness::Due);
+    let why = read.load_error.expect("the loader failed");
+    assert!(why.loader_error::<io::Error>().is_some());
+    pages.shutdown().await?;
+    Ok(())
+}
+
 async fn stale_entries() -> anyhow::Result<()> {
     let store = MemoryStore::new(100);
     // ANCHOR: stale_while_revalidate
@@ -189,7 +270,7 @@ async fn stale_entries() -> anyhow::Result<()> {
 
 // ANCHOR: choose
 /// The patterns have the same calls, so which one it is can be a setting.
-fn pages(store: MemoryStore, hot: bool) -> larder_cache::Result<Arc<dyn Cache<u64, String>>> {
+fn pages(store: MemoryStore, hot: bool) -> larder_coalesce::Result<Arc<dyn Cache<u64, String>>> {
     if hot {
         let pages = RefreshAhead::<u64, String>::builder(store, "page").build(render)?;
         return Ok(Arc::new(pages));
@@ -203,6 +284,7 @@ async fn either() -> anyhow::Result<()> {
     for hot in [true, false] {
         let pages = pages(MemoryStore::new(100), hot)?;
         assert_eq!(pages.get(&7).await?.as_deref(), Some("page 7"));
+        pages.shutdown().await?;
     }
     println!("either pattern by the same calls");
     Ok(())
@@ -211,12 +293,15 @@ async fn either() -> anyhow::Result<()> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     coalesce().await?;
+    who_loaded().await?;
     waiting().await?;
     overload().await?;
     single_flight().await?;
     single_flight_errors().await?;
+    patience().await?;
     refresh_ahead().await?;
     due_entries().await?;
+    failing_refreshes().await?;
     stale_entries().await?;
     either().await
 }

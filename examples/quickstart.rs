@@ -4,7 +4,9 @@
 
 mod shop;
 
+// ANCHOR: use
 use larder_memory::MemoryStore;
+// ANCHOR_END: use
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

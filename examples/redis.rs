@@ -4,7 +4,9 @@
 
 mod shop;
 
+// ANCHOR: use
 use larder_redis::RedisStore;
+// ANCHOR_END: use
 use larder_testing::RedisServer;
 
 #[tokio::main]

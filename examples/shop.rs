@@ -11,16 +11,20 @@ use std::{
     time::Duration,
 };
 
+// ANCHOR: use
 use larder_cache_aside::{CacheAside, Loader, Source, WriteError, async_trait};
+// ANCHOR_END: use
 use larder_store::Store;
 use serde::{Deserialize, Serialize};
 
+// ANCHOR: product
 /// What the shop sells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Product {
     name: String,
     cents: u64,
 }
+// ANCHOR_END: product
 
 /// Stands in for a database. A handle, as a connection pool is: clones share the rows.
 #[derive(Debug, Clone, Default)]

@@ -82,7 +82,7 @@ async fn textbook_get(redis: &mut MultiplexedConnection) -> anyhow::Result<Strin
             return Ok(row);
         }
         let mut lock = redis::cmd("SET");
-        lock.arg(LOCK).arg("locked").arg("NX").arg("EX").arg(10);
+        lock.arg(LOCK).arg("locked").arg("NX").arg("EX").arg(5);
         let locked: bool = lock.query_async(redis).await?;
         if locked {
             let row = query(redis).await?;
@@ -256,8 +256,15 @@ async fn compare() -> anyhow::Result<()> {
     // The server is stopped when this is dropped.
     let mut own = None;
     let url = match std::env::var("REDIS_URL") {
-        Ok(url) => url,
-        Err(_unset) => own.insert(RedisServer::start().await?).url(),
+        Ok(url) => {
+            println!("Redis: the server at REDIS_URL.");
+            url
+        }
+        Err(_unset) => {
+            let server = own.insert(RedisServer::start().await?);
+            println!("Redis: a server of its own, on port {}.", server.port());
+            server.url()
+        }
     };
     let mut redis = connect(&url).await?;
     println!("{PROCESSES} processes with {TASKS} tasks each ask for one cold key at once;");
@@ -277,6 +284,13 @@ async fn compare() -> anyhow::Result<()> {
         "larder asked the origin {} times instead of once",
         larder.queries
     );
+    println!(
+        "\nBoth spare the origin while all goes well. Larder's callers are woken when the load is over;"
+    );
+    println!(
+        "those of the lock look again when their sleep is. If the one that loads dies or fails, they wait"
+    );
+    println!("until the lock expires, and if its load outlives the lock, more than one loads.");
     Ok(())
 }
 

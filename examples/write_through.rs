@@ -1,20 +1,25 @@
 //! Write-through over sqlx and SQLite. First the race of the textbook's two writers, forced. Then: readers find what was
 //! written without a load, be it one statement, a transaction or a transfer between two rows; and what becomes of
-//! writers that overlap, of a write that is rolled back, and of one while the store is down.
+//! writers that overlap, of a write that is rolled back, of one whose outcome is unknown, of one while the store is down,
+//! and of changes that were made elsewhere.
 //!
 //! `cargo run -p larder-examples --example write-through`
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
+// ANCHOR: use
 use larder_cache_aside::{CacheAside, Loader, Source};
 use larder_memory::MemoryStore;
+// ANCHOR_END: use
 use larder_store::{ErrorKind as StoreErrorKind, Namespace, Store};
 use larder_testing::{Fault, FaultStore, Gate, Operation};
+// ANCHOR: use_writer
 use larder_write_through::{CacheState, ErrorKind, WriteError, WriteThrough, Writer, async_trait};
+// ANCHOR_END: use_writer
 use serde::{Deserialize, Serialize};
 use sqlx::{
-    FromRow, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    FromRow, QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow},
 };
 
@@ -30,6 +35,7 @@ const TABLES: &str = "
 const TTL: Duration = Duration::from_secs(300);
 const NEGATIVE_TTL: Duration = Duration::from_secs(30);
 
+// ANCHOR: user
 /// A row, and what is cached of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct User {
@@ -38,6 +44,14 @@ struct User {
     /// How often the row was changed; the database counts.
     changes: i64,
 }
+
+impl User {
+    /// Which of two states of a row is the newer one.
+    fn version(&self) -> u64 {
+        self.changes.unsigned_abs()
+    }
+}
+// ANCHOR_END: user
 
 impl User {
     fn new(name: &str, cents: i64) -> Self {
@@ -82,6 +96,19 @@ impl Users {
     async fn deposit(&self, id: i64, cents: i64) -> sqlx::Result<i64> {
         let mut connection = self.pool.acquire().await?;
         Ok(add(&mut connection, id, cents).await?.cents)
+    }
+
+    /// A row whose key was chosen before.
+    async fn insert(&self, id: i64, user: User) -> Result<Option<User>, WriteError> {
+        sqlx::query_as(
+            "INSERT INTO users (id, name, cents) VALUES (?, ?, ?) RETURNING name, cents, changes",
+        )
+        .bind(id)
+        .bind(user.name)
+        .bind(user.cents)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed)
     }
 
     async fn payments(&self) -> sqlx::Result<i64> {
@@ -184,6 +211,29 @@ async fn transfer(
     Ok(vec![Some(from), Some(to)])
 }
 
+// ANCHOR: in_order
+/// One statement for many rows. `RETURNING` promises no order and leaves out rows that aren't there, so what comes back
+/// is put in the order of the keys.
+async fn add_to_all(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+    cents: i64,
+) -> sqlx::Result<Vec<Option<User>>> {
+    let mut update = QueryBuilder::new("UPDATE users SET changes = changes + 1, cents = cents + ");
+    update.push_bind(cents).push(" WHERE id IN (");
+    let mut list = update.separated(", ");
+    for id in ids {
+        list.push_bind(*id);
+    }
+    update.push(") RETURNING id, name, cents, changes");
+    let mut rows: HashMap<i64, User> = HashMap::new();
+    for row in update.build().fetch_all(connection).await? {
+        rows.insert(row.try_get("id")?, User::from_row(&row)?);
+    }
+    Ok(ids.iter().map(|id| rows.remove(id)).collect())
+}
+// ANCHOR_END: in_order
+
 /// Commits what went well, and rolls back what didn't. Only then nothing was changed for sure: after an error of the
 /// commit itself nobody knows.
 async fn finish<T>(
@@ -233,8 +283,9 @@ async fn race() -> anyhow::Result<()> {
     let cached = cached.context("it was set twice")?;
     let cached = std::str::from_utf8(&cached)?;
     let user = sides.database.load(&id).await?.context("no such user")?;
+    println!("the race of the textbook's two writers, forced");
     println!(
-        "the textbook's two writers: {cached} in the cache, {} in the database",
+        "{cached} in the cache, {} in the database, until the TTL ends",
         user.cents
     );
     ensure!((cached, user.cents) == ("1", 2), "it went well");
@@ -243,6 +294,7 @@ async fn race() -> anyhow::Result<()> {
 
 /// Both sides of one cache.
 struct Sides {
+    store: Arc<dyn Store>,
     database: Users,
     users: WriteThrough<i64, User>,
     readers: CacheAside<i64, User>,
@@ -250,23 +302,53 @@ struct Sides {
 
 async fn open(store: Arc<dyn Store>) -> anyhow::Result<Sides> {
     let database = Users::open().await?;
+    let there = Arc::clone(&store);
     // ANCHOR: caches
-    let users = WriteThrough::<i64, User>::builder(Arc::clone(&store), "user")
-        .ttl(TTL)
-        .negative_ttl(NEGATIVE_TTL)
-        .build(database.clone())?;
-
-    // Who reads: the same store, the same name, the same settings.
+    // Who reads.
     let readers = CacheAside::<i64, User>::builder(store, "user")
         .ttl(TTL)
         .negative_ttl(NEGATIVE_TTL)
+        .row_version(User::version)
         .build(database.clone())?;
+
+    // Who writes: with the store, the name, all settings and the statistics of `readers`.
+    let users = WriteThrough::beside(readers.keyspace(), database.clone());
     // ANCHOR_END: caches
     Ok(Sides {
+        store: there,
         database,
         users,
         readers,
     })
+}
+
+/// Who writes in another process, where nobody reads.
+fn elsewhere(
+    store: Arc<dyn Store>,
+    database: Users,
+) -> larder_write_through::Result<WriteThrough<i64, User>> {
+    // ANCHOR: elsewhere
+    // In a process without the reading side: the same settings once more.
+    let users = WriteThrough::<i64, User>::builder(store, "user")
+        .ttl(TTL)
+        .negative_ttl(NEGATIVE_TTL)
+        .row_version(User::version)
+        .build(database)?;
+    // ANCHOR_END: elsewhere
+    Ok(users)
+}
+
+/// A heading.
+fn part(title: &str) {
+    println!("\n{title}");
+}
+
+/// What became of an entry, in short.
+fn shown(state: &CacheState) -> String {
+    match state {
+        CacheState::Stored(ttl) => format!("stored, fresh for {} s", ttl.as_secs()),
+        other => format!("{other:?}"),
+    }
 }
 
 impl Sides {
@@ -291,6 +373,7 @@ impl Sides {
 }
 
 async fn one_row(sides: &Sides) -> anyhow::Result<()> {
+    part("one row: created, updated, deleted");
     let Sides { users, readers, .. } = sides;
     ensure!(sides.read(1, Source::Loader).await?.is_none());
     ensure!(sides.read(1, Source::Store).await?.is_none());
@@ -299,14 +382,14 @@ async fn one_row(sides: &Sides) -> anyhow::Result<()> {
     let created = users.create(User::new("Ada", 1_000)).await?;
     let id = created.key;
     // ANCHOR_END: create
-    println!("created {id}: {:?}", created.cache);
+    println!("created {id}: {}", shown(&created.cache));
     ensure!(sides.read(id, Source::Loader).await? == Some(User::new("Ada", 1_000)));
 
     let loads = readers.stats().loads;
     // ANCHOR: update
     let written = users.update(&id, User::new("Ada L.", 1_200)).await?;
     match &written.cache {
-        CacheState::Stored(ttl) => println!("updated {id}: fresh for {ttl:.0?}"),
+        CacheState::Stored(ttl) => println!("updated {id}: stored, fresh for {} s", ttl.as_secs()),
         CacheState::Invalidated => println!("updated {id}: another writer overlapped"),
         other => println!("updated {id}: {other:?}"),
     }
@@ -318,13 +401,31 @@ async fn one_row(sides: &Sides) -> anyhow::Result<()> {
 
     // With `negative_ttl` it is stored that there is none.
     let deleted = users.delete(&id).await?;
-    println!("deleted {id}: {deleted:?}");
+    println!("deleted {id}; that there is none: {}", shown(&deleted));
     ensure!(matches!(deleted, CacheState::Stored(_)));
     ensure!(sides.read(id, Source::Store).await?.is_none());
     Ok(())
 }
 
+async fn known_key(sides: &Sides) -> anyhow::Result<()> {
+    part("a new row whose key is known before");
+    let Sides {
+        database, users, ..
+    } = sides;
+    let id = 700;
+    // ANCHOR: known_key
+    // The key is held from before the insert, so the new row is stored.
+    let write = database.insert(id, User::new("Kurt", 10));
+    let written = users.write(&id, write).await?;
+    // ANCHOR_END: known_key
+    println!("created {id}: {}", shown(&written.cache));
+    ensure!(matches!(written.cache, CacheState::Stored(_)));
+    ensure!(sides.read(id, Source::Store).await?.is_some());
+    Ok(())
+}
+
 async fn in_a_transaction(sides: &Sides) -> anyhow::Result<()> {
+    part("a transaction, and one that is rolled back");
     let id = sides.create("Grace", 1_000).await?;
     let Sides {
         database, users, ..
@@ -338,7 +439,7 @@ async fn in_a_transaction(sides: &Sides) -> anyhow::Result<()> {
     };
     let written = users.write(&id, write).await?;
     // ANCHOR_END: transaction
-    println!("paid 300: {:?}", written.cache);
+    println!("paid 300: {}", shown(&written.cache));
     ensure!(matches!(written.cache, CacheState::Stored(_)));
     let user = sides.read(id, Source::Store).await?;
     ensure!(user.is_some_and(|user| user.cents == 700));
@@ -369,7 +470,31 @@ async fn rolled_back(sides: &Sides, id: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn outcome_unknown(sides: &Sides) -> anyhow::Result<()> {
+    part("a write whose outcome is unknown, and one after it");
+    let id = sides.create("Rózsa", 1).await?;
+    let users = elsewhere(Arc::clone(&sides.store), sides.database.clone())?;
+    // ANCHOR: unknown
+    // The connection breaks, and nobody knows whether the commit came through: `?` and `into` say so by themselves.
+    let lost = async { Err(io::Error::from(io::ErrorKind::ConnectionReset)) };
+    let failed = users.write(&id, lost).await.err();
+    ensure!(failed.is_some_and(|error| error.kind() == ErrorKind::Writer));
+
+    // Its hold lives on, for 10 s by default: until then all other writes of the key overlap with it.
+    let written = users.update(&id, User::new("Rózsa", 2)).await?;
+    ensure!(matches!(written.cache, CacheState::Invalidated));
+    // ANCHOR_END: unknown
+    println!("updated {id}: {}", shown(&written.cache));
+    // And nobody stores what they load.
+    for _ in 0..2 {
+        let user = sides.read(id, Source::Loader).await?;
+        ensure!(user.is_some_and(|user| user.cents == 2));
+    }
+    Ok(())
+}
+
 async fn two_rows(sides: &Sides) -> anyhow::Result<()> {
+    part("two rows, and many with one statement");
     let from = sides.create("Edsger", 500).await?;
     let to = sides.create("Barbara", 100).await?;
     let Sides {
@@ -383,17 +508,98 @@ async fn two_rows(sides: &Sides) -> anyhow::Result<()> {
     };
     let moved = users.write_many(&[from, to], write).await?;
     // ANCHOR_END: transfer
-    println!("moved 200: {:?}", moved.cache);
+    for (id, state) in [from, to].iter().zip(&moved.cache) {
+        println!("moved 200, {id}: {}", shown(state));
+    }
     let stored = |state: &CacheState| matches!(state, CacheState::Stored(_));
     ensure!(moved.cache.len() == 2 && moved.cache.iter().all(stored));
     for (id, cents) in [(from, 300), (to, 300)] {
         let user = sides.read(id, Source::Store).await?;
         ensure!(user.is_some_and(|user| user.cents == cents));
     }
+
+    // There is no 4711, and the database may return the others in any order.
+    let ids = [to, 4711, from];
+    // ANCHOR: many
+    let mut transaction = database.pool.begin().await?;
+    let write = async move {
+        let rows = add_to_all(&mut transaction, &ids, 5).await;
+        finish(transaction, rows).await
+    };
+    let raised = users.write_many(&ids, write).await?;
+    // ANCHOR_END: many
+    for (id, state) in ids.iter().zip(&raised.cache) {
+        println!("added 5, {id}: {}", shown(state));
+    }
+    ensure!(raised.cache.len() == 3 && raised.cache.iter().all(stored));
+    ensure!(sides.read(4711, Source::Store).await?.is_none());
+    for id in [from, to] {
+        let user = sides.read(id, Source::Store).await?;
+        ensure!(user.is_some_and(|user| user.cents == 305));
+    }
+    Ok(())
+}
+
+/// A change that was made elsewhere, as an event tells of it.
+struct Event {
+    id: i64,
+    version: u64,
+    /// The row as of this version; none if it was deleted.
+    row: Option<User>,
+}
+
+// ANCHOR: put_if_newer
+/// Tells the cache of a change that was made elsewhere. The event is done with if this returns `true`.
+async fn tell(users: &WriteThrough<i64, User>, event: &Event) -> bool {
+    let row = event.row.as_ref();
+    let state = users.put_if_newer(&event.id, event.version, row).await;
+    match &state {
+        CacheState::Stored(_) => println!("version {}: stored", event.version),
+        CacheState::Kept => println!("version {}: nothing older is there", event.version),
+        other => println!("version {}: {other:?}", event.version),
+    }
+    state.is_consistent()
+}
+// ANCHOR_END: put_if_newer
+
+async fn changed_elsewhere(sides: &Sides) -> anyhow::Result<()> {
+    part("changes made elsewhere, told by events that come late");
+    let id = sides.create("Emmy", 1).await?;
+    sides.read(id, Source::Loader).await?;
+    let Sides {
+        database, users, ..
+    } = sides;
+    let mut events = Vec::new();
+    for cents in [2, 3] {
+        let row = database.update(&id, User::new("Emmy", cents)).await;
+        let row = row.ok().flatten().context("no such user")?;
+        events.push(Event {
+            id,
+            version: row.version(),
+            row: Some(row),
+        });
+    }
+    // The second event comes first.
+    for event in events.iter().rev() {
+        ensure!(tell(users, event).await);
+        let user = sides.read(id, Source::Store).await?;
+        ensure!(user.is_some_and(|user| user.cents == 3));
+    }
+
+    let deleted = Event {
+        id,
+        version: 3,
+        row: None,
+    };
+    ensure!(database.delete(&id).await.is_ok());
+    ensure!(tell(users, &deleted).await);
+    ensure!(tell(users, &events[1]).await);
+    ensure!(sides.read(id, Source::Store).await?.is_none());
     Ok(())
 }
 
 async fn overlapping(sides: &Sides) -> anyhow::Result<()> {
+    part("two writers of one row at once");
     let id = sides.create("Alan", 1).await?;
     let Sides {
         database, users, ..
@@ -414,7 +620,7 @@ async fn overlapping(sides: &Sides) -> anyhow::Result<()> {
     let (slow, quick) = tokio::try_join!(slow, quick)?;
     // Nobody knows whose commit was the last, so neither value is stored.
     for written in [quick, slow] {
-        println!("one of two writers at once: {:?}", written.cache);
+        println!("one of the two: {:?}", written.cache);
         ensure!(matches!(written.cache, CacheState::Invalidated));
     }
     // ANCHOR_END: overlap
@@ -425,6 +631,7 @@ async fn overlapping(sides: &Sides) -> anyhow::Result<()> {
 }
 
 async fn outage() -> anyhow::Result<()> {
+    part("a write while the store is down");
     let store = FaultStore::new(MemoryStore::new(100));
     let sides = open(store.clone().into()).await?;
     let id = sides.create("Donald", 1).await?;
@@ -450,11 +657,20 @@ async fn outage() -> anyhow::Result<()> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     race().await?;
+    println!(
+        "\nStored entries have a TTL of {TTL:?}, those of missing rows one of {NEGATIVE_TTL:?}; up to a tenth of it is"
+    );
+    println!(
+        "taken off by lot (`jitter`), so that what is stored together doesn't expire together."
+    );
     let sides = open(MemoryStore::new(1_000).into()).await?;
     one_row(&sides).await?;
+    known_key(&sides).await?;
     in_a_transaction(&sides).await?;
+    outcome_unknown(&sides).await?;
     two_rows(&sides).await?;
     overlapping(&sides).await?;
+    changed_elsewhere(&sides).await?;
     outage().await?;
     sides.users.shutdown().await?;
     sides.readers.shutdown().await?;
