@@ -1,12 +1,18 @@
 //! Writes: what a database write costs with the cache told of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use anyhow::Result;
 use larder_cache_aside::{CacheAside, CacheState};
 use larder_memory::MemoryStore;
 use larder_store::{BoxError, Store};
-use larder_write_through::{WriteError, WriteThrough, Writer, async_trait};
+use larder_write_through::{NoWriter, WriteError, WriteThrough, Writer, async_trait};
 
 use crate::{
     case::{Case, Run, one_by_one},
@@ -18,6 +24,8 @@ use crate::{
 };
 
 const TTL: Duration = Duration::from_secs(60);
+/// So long that nothing expires while it is measured.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// The rows of the origin: they have their keys already, and stay.
 struct Rows(Origin);
@@ -62,7 +70,7 @@ pub async fn memory() -> Result<Vec<Case>> {
         ("no cache (A/A)", "none", no_cache(&origin)),
         ("textbook cache-aside", "textbook", told),
     ];
-    runs.extend(larder(&MemoryStore::new(KEYS).into(), &origin)?);
+    runs.extend(larder(&MemoryStore::new(10 * KEYS).into(), &origin).await?);
     Ok(cases("memory", runs))
 }
 
@@ -103,12 +111,12 @@ pub async fn redis(url: &str) -> Result<Vec<Case>> {
         ("textbook cache-aside", "textbook", deleted),
         ("textbook write-through", "textbook", set),
     ];
-    runs.extend(larder(&redis_store(url).await?.into(), &origin)?);
+    runs.extend(larder(&redis_store(url).await?.into(), &origin).await?);
     Ok(cases("redis", runs))
 }
 
 /// The bracket with and without a value at its end, and the row put after its commit.
-fn larder(
+async fn larder(
     store: &Arc<dyn Store>,
     origin: &Origin,
 ) -> Result<Vec<(&'static str, &'static str, Run)>> {
@@ -120,7 +128,10 @@ fn larder(
     let cache: CacheAside<u64, User> = CacheAside::builder(Arc::clone(store), &unused("write"))
         .ttl(TTL)
         .build(load)?;
-    let writer = WriteThrough::beside(cache.keyspace(), Rows(origin.clone()));
+    let through = WriteThrough::builder(Arc::clone(store), &unused("write"))
+        .ttl(TTL)
+        .build(Rows(origin.clone()))?;
+    let put = versioned(store, origin).await?;
     let aside = {
         let origin = origin.clone();
         run(move |id| {
@@ -131,22 +142,11 @@ fn larder(
             }
         })
     };
-    let through = {
-        let writer = writer.clone();
-        run(move |id| {
-            let writer = writer.clone();
-            async move {
-                let written = writer.update(&id, User::sample(id)).await?;
-                told(&written.cache)
-            }
-        })
-    };
-    let origin = origin.clone();
-    let put = run(move |id| {
-        let (writer, origin) = (writer.clone(), origin.clone());
+    let through = run(move |id| {
+        let writer = through.clone();
         async move {
-            let user = origin.update(User::sample(id)).await?;
-            told(&writer.put_if_newer(&id, id, Some(&user)).await)
+            let written = writer.update(&id, User::sample(id)).await?;
+            stored(&written.cache)
         }
     });
     Ok(vec![
@@ -154,6 +154,42 @@ fn larder(
         ("larder write-through", "write-through", through),
         ("larder put_if_newer", "write-through", put),
     ])
+}
+
+/// A write whose row is put into the cache, in the place of the older one that is there.
+async fn versioned(store: &Arc<dyn Store>, origin: &Origin) -> Result<Run> {
+    let name = unused("put");
+    let loader = origin.clone();
+    let load = move |id: u64| {
+        let origin = loader.clone();
+        async move { origin.load(id).await }
+    };
+    let cache: CacheAside<u64, User> = CacheAside::builder(Arc::clone(store), &name)
+        .ttl(LONG)
+        // Whatever is put is newer than what was loaded.
+        .row_version(|_| 0)
+        .build(load)?;
+    cache.warm(0..KEYS).run().await;
+    let writer: WriteThrough<u64, User> = WriteThrough::builder(Arc::clone(store), &name)
+        .ttl(LONG)
+        .build(NoWriter)?;
+    let versions = Arc::new(AtomicU64::new(1));
+    let origin = origin.clone();
+    Ok(run(move |id| {
+        let (writer, origin) = (writer.clone(), origin.clone());
+        let version = versions.fetch_add(1, Relaxed);
+        async move {
+            let user = origin.update(User::sample(id)).await?;
+            stored(&writer.put_if_newer(&id, version, Some(&user)).await)
+        }
+    }))
+}
+
+fn stored(state: &CacheState) -> Result<(), BoxError> {
+    match state {
+        CacheState::Stored(_) => Ok(()),
+        other => Err(format!("not stored: {other:?}").into()),
+    }
 }
 
 fn told(state: &CacheState) -> Result<(), BoxError> {

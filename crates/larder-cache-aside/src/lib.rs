@@ -15,7 +15,7 @@ pub use larder_cache::Json;
 #[cfg(feature = "prost")]
 pub use larder_cache::Protobuf;
 pub use larder_cache::{
-    Cache, CacheKey, CacheState, Codec, Error, ErrorKind, Fetched, Freshness, Loader, MessagePack,
-    Result, Source, Stats, WriteError, Written, async_trait,
+    Cache, CacheKey, CacheState, Codec, Error, ErrorKind, Fetched, Freshness, Keyspace, Loader,
+    MessagePack, Result, Source, Stats, WriteError, Written, async_trait,
 };
 pub use larder_store::{BoxError, ErrorKind as StoreErrorKind, Store, Tagged};

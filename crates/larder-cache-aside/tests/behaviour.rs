@@ -359,7 +359,7 @@ async fn an_end_that_was_not_acknowledged_is_made_up_for() {
     assert_eq!(rows.get(&1).await.expect("get").as_deref(), Some("new"));
 }
 
-/// More keys than one batch of the background, all of them first in line, fail by themselves for a while.
+/// More keys than one batch of the background, all of them first in line, fail by themselves.
 #[tokio::test(start_paused = true)]
 async fn keys_that_fail_by_themselves_keep_no_others_waiting() {
     let store = FaultStore::new(MemoryStore::new(1_000));
@@ -379,7 +379,16 @@ async fn keys_that_fail_by_themselves_keep_no_others_waiting() {
         let error = rows.invalidate_many(ids).await.expect_err("deferred");
         assert_eq!(error.kind(), ErrorKind::Deferred);
     }
-    sleep(Duration::from_secs(10)).await;
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(rows.deferred(), refused.len());
+    // One that comes after they have failed for long.
+    store.inject(
+        Operation::Update("invalidate"),
+        Fault::Fail(StoreErrorKind::Unavailable),
+    );
+    let error = rows.invalidate(&399).await.expect_err("deferred");
+    assert_eq!(error.kind(), ErrorKind::Deferred);
+    sleep(Duration::from_millis(100)).await;
     assert_eq!(rows.deferred(), refused.len());
 }
 

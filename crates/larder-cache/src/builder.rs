@@ -122,8 +122,9 @@ impl<K, V> KeyspaceBuilder<K, V> {
         self
     }
 
-    /// How to tell the database's version of a row from its value, such as a counter column or a change's time: larger is
-    /// newer. Entries then carry it, and [`put_if_newer`](Keyspace::put_if_newer) can compare. The default: entries have
+    /// How to tell the database's version of a row from its value, such as a counter column: each change gives a
+    /// larger one. (Times tie, and may go back: PostgreSQL's `now()` is when the transaction began.) Another numbering needs
+    /// another [`version`](Self::version). Entries then carry it, and [`put_if_newer`](Keyspace::put_if_newer) can compare. The default: entries have
     /// none.
     #[must_use]
     pub fn row_version(mut self, version: impl Fn(&V) -> u64 + Send + Sync + 'static) -> Self {
@@ -257,8 +258,9 @@ macro_rules! keyspace_settings {
                 /// Keeps an entry for this long past its TTL, to be served if the loader fails
                 /// (stale-if-error). The default: zero.
                 grace(grace: ::std::time::Duration);
-                /// How to tell the database's version of a row from its value, such as a counter column or a change's time:
-                /// larger is newer. Entries then carry it, for
+                /// How to tell the database's version of a row from its value, such as a counter column: each
+                /// change gives a larger one. (Times tie, and may go back: PostgreSQL's `now()` is when the transaction
+                /// began.) Another numbering needs another [`version`](Self::version). Entries then carry it, for
                 /// [`put_if_newer`](larder_cache::Keyspace::put_if_newer). The default: entries have none.
                 row_version(version: impl Fn(&V) -> u64 + Send + Sync + 'static);
                 /// How long a load may take before it fails as

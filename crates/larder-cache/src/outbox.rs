@@ -7,7 +7,11 @@ use std::{
 };
 
 use larder_store::{ErrorKind, Key, Step, Store, Update};
-use tokio::{runtime::Handle, time::sleep};
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    time::{sleep, timeout},
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -30,6 +34,8 @@ pub(crate) struct Outbox {
     counters: Arc<Counters>,
     tasks: TaskTracker,
     waiting: Mutex<Waiting>,
+    /// Something came while the worker rests.
+    more: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -46,8 +52,8 @@ struct Invalidation {
     /// The number of the request that came last, so that one which comes while an earlier one is being sent is sent
     /// again.
     request: u64,
-    /// When it is its turn: what failed goes behind the others.
-    turn: u64,
+    /// What failed goes behind what was not tried yet, and among each other they take turns.
+    turn: (bool, u64),
     holds: Vec<Token>,
 }
 
@@ -80,6 +86,7 @@ impl Outbox {
             counters,
             tasks,
             waiting: Mutex::default(),
+            more: Notify::new(),
         }
     }
 
@@ -113,7 +120,7 @@ impl Outbox {
             let invalidation = waiting.invalidations.entry(key.clone()).or_default();
             invalidation.request = request;
             if !known {
-                invalidation.turn = request;
+                invalidation.turn = (false, request);
             }
             if invalidation.holds.len() < MOST_HOLDS {
                 invalidation.holds.extend(hold);
@@ -138,6 +145,7 @@ impl Outbox {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
+        self.more.notify_one();
         let working = std::mem::replace(&mut self.lock().working, true);
         if !working {
             let worker = Worker {
@@ -169,7 +177,7 @@ impl Outbox {
         Some(Batch::Invalidations(batch.collect()))
     }
 
-    /// Sends a batch. Says whether the store was there.
+    /// Sends a batch. Says whether anything came of it.
     async fn send(&self, batch: Batch) -> bool {
         match batch {
             Batch::GiveBacks(updates) => self.send_give_backs(&updates).await,
@@ -198,24 +206,25 @@ impl Outbox {
             Err(error) => updates.iter().map(|_| Err(error.clone())).collect(),
         };
         let mut replies = replies.into_iter();
-        let mut all = true;
+        let mut any = false;
         for (key, invalidation) in requests {
             let own = replies.by_ref().take(invalidation.holds.len().max(1));
             // All of them are looked at, so that the replies stay in step.
             let failure = own.fold(None, |failure, reply| failure.or(reply.err()));
             match failure.map(|error| error.kind()) {
-                None => self.settled(&key, invalidation.request),
+                None => {
+                    any = true;
+                    self.settled(&key, invalidation.request);
+                }
                 Some(ErrorKind::WrongType | ErrorKind::Shutdown) => {
+                    any = true;
                     self.counters.deferred_dropped.increment();
                     self.settled(&key, invalidation.request);
                 }
-                Some(_) => {
-                    self.failed(&key);
-                    all = false;
-                }
+                Some(_) => self.failed(&key),
             }
         }
-        all
+        any
     }
 
     /// The others go first, so that a key which fails by itself keeps nobody waiting.
@@ -224,8 +233,16 @@ impl Outbox {
         waiting.requests += 1;
         let turn = waiting.requests;
         if let Some(invalidation) = waiting.invalidations.get_mut(key) {
-            invalidation.turn = turn;
+            invalidation.turn = (true, turn);
         }
+    }
+
+    /// Waits for so long, or until something more comes, but not without a pause.
+    async fn rest(&self, backoff: Duration) {
+        sleep(FIRST_BACKOFF).await;
+        // What came before the last batch was in it, or waits behind it.
+        let more = self.more.notified();
+        let _ = timeout(backoff.saturating_sub(FIRST_BACKOFF), more).await;
     }
 
     fn settled(&self, key: &Key, request: u64) {
@@ -254,7 +271,7 @@ impl Worker {
             if self.outbox.send(batch).await {
                 backoff = FIRST_BACKOFF;
             } else {
-                sleep(backoff).await;
+                self.outbox.rest(backoff).await;
                 backoff = (backoff * 2).min(LONGEST_BACKOFF);
             }
         }

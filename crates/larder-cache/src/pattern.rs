@@ -6,8 +6,8 @@
 macro_rules! keyspace_methods {
     ($pattern:ident, |$this:ident| $keyspace:expr) => {
         impl<K, V> $pattern<K, V> {
-            /// The keyspace under it: for a [`WriteThrough`](https://docs.rs/larder-write-through) beside it, and for
-            /// patterns that build on this one.
+            /// The keyspace under it: for another pattern over the same records, and for patterns that build on this
+            /// one.
             #[must_use]
             pub fn keyspace(&self) -> &$crate::Keyspace<K, V> {
                 let $this = self;
@@ -59,6 +59,31 @@ macro_rules! keyspace_methods {
             pub async fn invalidate_many(&self, keys: &[K]) -> $crate::Result<()> {
                 let $this = self;
                 $keyspace.invalidate_many(keys).await
+            }
+
+            /// Tells the cache of a change that was made elsewhere, with the row as it is since, for databases that hand out a
+            /// version with each change. An entry of an older version is replaced, and one of this version or a newer one is
+            /// kept; what can't be compared is dropped, and where nothing is cached nothing is stored. `None` is for a row
+            /// that was deleted, with its last version or a later one. One round trip.
+            ///
+            /// Call it after the commit: no read that starts after it returned sees what was there before, unless it returned
+            /// [`CacheState::Deferred`](larder_cache::CacheState::Deferred) or
+            /// [`CacheState::Failed`](larder_cache::CacheState::Failed). Entries have versions where the cache was built with
+            /// `row_version`, which must tell the same version of this value.
+            ///
+            /// # Cancellation
+            /// A dropped request is seen through in the background.
+            pub async fn put_if_newer(
+                &self,
+                key: &K,
+                version: u64,
+                value: Option<&V>,
+            ) -> $crate::CacheState
+            where
+                V: 'static,
+            {
+                let $this = self;
+                $keyspace.put_if_newer(key, version, value).await
             }
 
             /// Drops everything that is cached under this name and version: no read that starts after `Ok` sees what was

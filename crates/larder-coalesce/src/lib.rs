@@ -30,8 +30,8 @@ pub use larder_cache::Json;
 pub use larder_cache::Protobuf;
 #[cfg(feature = "store")]
 pub use larder_cache::{
-    Cache, CacheKey, CacheState, Codec, Error, ErrorKind, Fetched, Freshness, Loader, MessagePack,
-    Result, Source, Stats, WriteError, Written, async_trait,
+    Cache, CacheKey, CacheState, Codec, Error, ErrorKind, Fetched, Freshness, Keyspace, Loader,
+    MessagePack, Result, Source, Stats, WriteError, Written, async_trait,
 };
 #[cfg(feature = "store")]
 pub use larder_store::{BoxError, ErrorKind as StoreErrorKind, Store, Tagged};

@@ -132,7 +132,8 @@ where
         let others = others.into_iter().map(|(at, other)| async move {
             (at, self.answer_other(&keys[at], started, other).await)
         });
-        let (own, others) = join(self.lead_all(led), join_all(others)).await;
+        // If they are dropped, those who follow go first, so that a batch doesn't take itself for somebody who waits.
+        let (others, own) = join(join_all(others), self.lead_all(led)).await;
         let again = own.into_iter().chain(others);
         let answers = again.map(|(at, answer)| async move {
             match answer {
@@ -259,11 +260,17 @@ where
         {
             Ok(loaded) => answers.extend(self.store_all(loads, loaded).await),
             Err(error) => {
+                // Otherwise the batch as a whole is an error.
+                let served = loads
+                    .iter()
+                    .all(|load| matches!(load.permission, Permission::Claim(..)));
                 for mut load in loads {
                     let permission = std::mem::replace(&mut load.permission, Permission::None);
                     let answer = match permission {
                         Permission::Claim(_, entry) => {
-                            self.inner.keyspace.count_stale_served();
+                            if served {
+                                self.inner.keyspace.count_stale_served();
+                            }
                             Ok(Fetched::stale(entry, Some(error.clone())))
                         }
                         Permission::Lease(_) | Permission::None => Err(error.clone()),

@@ -157,9 +157,14 @@ async fn stale_entries_of_a_batch_are_in_its_one_load() {
     let stale: Vec<u64> = (0..20).collect();
     rows.get_many(&stale).await.expect("get_many");
     sleep(ttl * 2).await;
+    database.fail(Some(io::ErrorKind::ConnectionRefused));
+    // With something missing besides, the batch is an error, and nothing was served.
+    let mixed = rows.get_many(&[1, 2, 50]).await.expect_err("no row 50");
+    assert_eq!(mixed.kind(), ErrorKind::Loader);
+    assert_eq!(rows.stats().stale_served, 0);
+    rows.shutdown().await.expect("shutdown");
     let (before, batches) = (database.loads(), database.batches());
 
-    database.fail(Some(io::ErrorKind::ConnectionRefused));
     let served = rows.get_many(&stale).await.expect("the stale entries");
     assert!(served.iter().all(Option::is_some));
     assert_eq!(rows.stats().stale_served, 20);
@@ -176,6 +181,19 @@ async fn stale_entries_of_a_batch_are_in_its_one_load() {
     assert_eq!(rows.stats().refreshed, 20);
     rows.get_many(&all).await.expect("get_many");
     assert_eq!((database.batches() - batches, rows.in_flight()), (2, 0));
+}
+
+/// A key that is given twice is nobody else's wait.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_batch_that_nobody_else_waits_for_is_dropped() {
+    let database = slow_rows(10);
+    let rows = cache(MemoryStore::new(100), &database);
+    let batch = rows.get_many(&[1, 1, 2]);
+    assert!(
+        tokio::time::timeout(LOAD / 2, batch).await.is_err(),
+        "it was loaded at once"
+    );
+    assert_eq!(rows.in_flight(), 0);
 }
 
 #[tokio::test(start_paused = true)]

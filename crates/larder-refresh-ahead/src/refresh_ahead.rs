@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use larder_cache::{CacheKey, Codec, Entry, Fetched, Freshness, Lookup, Result};
+use larder_cache::{CacheKey, Codec, Entry, Error, ErrorKind, Fetched, Freshness, Lookup, Result};
 use larder_coalesce::Coalesce;
 use larder_store::Store;
 use serde::{Serialize, de::DeserializeOwned};
@@ -132,15 +132,21 @@ where
         let misses = &self.inner.misses;
         let started = misses.started();
         let found = misses.keyspace().lookup(key).await;
+        // Before a new try begins.
+        let last_error = match &found {
+            Lookup::Hit(entry) if self.judge(entry).0 != Freshness::Fresh => {
+                self.last_error(key, entry)
+            }
+            _ => None,
+        };
         match self.serve(key, found) {
             Ok((entry, freshness)) => {
-                let load_error = match freshness {
-                    Freshness::Fresh => None,
-                    _ => self.last_error(key, &entry),
-                };
                 let mut fetched = Fetched::from(entry);
                 fetched.freshness = freshness;
-                fetched.load_error = load_error;
+                match last_error {
+                    Some(error) if is_of_the_loader(&error) => fetched.load_error = Some(error),
+                    error => fetched.store_error = error,
+                }
                 Ok(fetched)
             }
             Err(found) => Box::pin(misses.resolve(key, started, found)).await,
@@ -202,6 +208,10 @@ where
         }
         Ok((entry, freshness))
     }
+}
+
+fn is_of_the_loader(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Loader | ErrorKind::LoaderTimeout)
 }
 
 larder_cache::read_pattern!(RefreshAhead, |cache| cache.inner.misses.keyspace(), V: Clone + Send + Sync + 'static);

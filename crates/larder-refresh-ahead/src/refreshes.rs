@@ -39,7 +39,11 @@ struct Known<V> {
 }
 
 enum State<V> {
-    Running,
+    Running {
+        stamp: Token,
+        /// Why the try before failed.
+        error: Option<Error>,
+    },
     /// The refresh of this entry came to nothing, or is made elsewhere.
     Resting {
         stamp: Token,
@@ -72,24 +76,25 @@ impl<V> Refreshes<V> {
         if known.running >= self.limits.running {
             return None;
         }
-        let (mut failures, mut claim) = (0, None);
+        let (mut failures, mut claim, mut last) = (0, None, None);
         match known.keys.get_mut(key) {
-            Some(State::Running) => return None,
+            Some(State::Running { .. }) => return None,
             Some(State::Resting {
                 stamp: at_rest,
                 failures: failed,
                 until,
                 claim: kept,
-                ..
+                error,
             }) if *at_rest == stamp => {
                 if Instant::now() < *until {
                     return None;
                 }
-                (failures, claim) = (*failed, kept.take());
+                (failures, claim, last) = (*failed, kept.take(), error.take());
             }
             _ => {}
         }
-        known.keys.insert(key.clone(), State::Running);
+        let running = State::Running { stamp, error: last };
+        known.keys.insert(key.clone(), running);
         known.running += 1;
         drop(known);
         Some(Running {
@@ -124,12 +129,10 @@ impl<V> Refreshes<V> {
     /// Why the last refresh of the entry with this stamp failed, if it did.
     pub(crate) fn last_error(&self, key: &Key, stamp: Token) -> Option<Error> {
         match self.lock().keys.get(key)? {
-            State::Resting {
-                stamp: at_rest,
-                error,
-                ..
-            } if *at_rest == stamp => error.clone(),
-            _ => None,
+            State::Running { stamp: of, error }
+            | State::Resting {
+                stamp: of, error, ..
+            } => error.clone().filter(|_| *of == stamp),
         }
     }
 

@@ -7,7 +7,8 @@ use std::{io, time::Duration};
 use common::{Database, address, builder};
 use larder_memory::MemoryStore;
 use larder_refresh_ahead::{ErrorKind, Freshness, RefreshAhead, RefreshAheadBuilder, Source};
-use larder_store::Store;
+use larder_store::{ErrorKind as StoreErrorKind, Store};
+use larder_testing::{Fault, FaultStore, Operation};
 use tokio::{
     task::yield_now,
     time::{Instant, advance, sleep},
@@ -204,6 +205,28 @@ async fn failed_refreshes_back_off_in_all_processes_and_keep_the_value() {
     let read = here.fetch(&1).await.expect("fetch");
     assert_eq!(read.freshness, Freshness::Fresh);
     assert!(read.load_error.is_none());
+}
+
+/// What the store does is no failure of the loader.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_fails_is_the_store_s_error() {
+    let store = FaultStore::new(MemoryStore::new(100));
+    let rows = builder(store.clone())
+        .ttl(TTL)
+        .build(slow_rows())
+        .expect("a cache");
+    rows.get(&1).await.expect("get");
+    sleep(TTL * 9 / 10).await;
+    store.inject(
+        Operation::Update("claim"),
+        Fault::Fail(StoreErrorKind::Unavailable),
+    );
+    rows.get(&1).await.expect("get");
+    rows.shutdown().await.expect("shutdown");
+    let read = rows.fetch(&1).await.expect("fetch");
+    assert!(read.load_error.is_none());
+    let error = read.store_error.expect("the store's");
+    assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Unavailable));
 }
 
 /// A margin that is longer than the TTL would refresh at every read.

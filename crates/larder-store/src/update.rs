@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result, Timestamp};
 /// for the same input; `larder-testing` has the property test that holds them to it.
 ///
 /// The Lua source defines `local function step(record, args, now_us)` and returns
-/// `write, bytes, ttl_ms, reply, notify`:
+/// `write, bytes, ttl_ms, reply, notify, instead`:
 ///
 /// | value | meaning |
 /// |---|---|
@@ -25,6 +25,7 @@ use crate::{Error, ErrorKind, Result, Timestamp};
 /// | `ttl_ms` | a positive whole number of milliseconds, or `nil` to keep the time the record has left |
 /// | `reply` | a string, a number (whole), an array of those, or `nil` |
 /// | `notify` | a string to publish to the subscribers of the key, or `nil` |
+/// | `instead` | what to reply if `'set-or-delete'` had to delete, or `nil` for the same |
 ///
 /// Several pieces are joined in order, so that scripts can share helpers. Numbers stay below 2^53.
 pub struct Script {

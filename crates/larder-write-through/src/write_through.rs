@@ -171,21 +171,6 @@ where
         self.keyspace.write_value(key, writer).await
     }
 
-    /// Tells the cache of a change that was made elsewhere, with the row as it is since, for databases that hand out a version
-    /// with each change. An entry of an older version is replaced, and one of this version or a newer one is kept; what can't
-    /// be compared is dropped, and where nothing is cached nothing is stored. `None` is for a row that was deleted. One round
-    /// trip.
-    ///
-    /// Call it after the commit: no read that starts after it returned sees what was there before, unless it returned
-    /// [`CacheState::Deferred`] or [`CacheState::Failed`]. Entries have versions where the cache that reads them was built with
-    /// [`row_version`](WriteThroughBuilder::row_version).
-    ///
-    /// # Cancellation
-    /// A dropped request is seen through in the background.
-    pub async fn put_if_newer(&self, key: &K, version: u64, value: Option<&V>) -> CacheState {
-        self.keyspace.put_if_newer(key, version, value).await
-    }
-
     /// Runs any write of several rows, and stores the rows that it returns, one for each key and in their order: mind that
     /// `RETURNING` has no order, and leaves out rows that aren't there. Another number of rows stores none of them, and drops
     /// all entries. A key that is given twice overlaps with itself. Two round trips.

@@ -64,6 +64,35 @@ pub trait Writer<K, V>: Send + Sync + 'static {
     async fn delete(&self, key: &K) -> Result<(), Self::Error>;
 }
 
+/// No writer: for a cache that is told of writes by [`write`](crate::WriteThrough::write),
+/// [`write_many`](crate::WriteThrough::write_many) and [`put_if_newer`](crate::WriteThrough::put_if_newer) only. Its own
+/// methods fail, and change nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoWriter;
+
+fn no_writer() -> WriteError {
+    WriteError::rolled_back(
+        "this cache was built without a writer: use write, write_many or put_if_newer",
+    )
+}
+
+#[async_trait]
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Writer<K, V> for NoWriter {
+    type Error = WriteError;
+
+    async fn create(&self, _value: &V) -> Result<K, WriteError> {
+        Err(no_writer())
+    }
+
+    async fn update(&self, _key: &K, _value: V) -> Result<Option<V>, WriteError> {
+        Err(no_writer())
+    }
+
+    async fn delete(&self, _key: &K) -> Result<(), WriteError> {
+        Err(no_writer())
+    }
+}
+
 /// A writer whatever its error type.
 #[async_trait]
 pub(crate) trait AnyWriter<K, V>: Send + Sync {

@@ -4,33 +4,12 @@ use std::{io, sync::Arc, time::Duration};
 
 use larder_cache_aside::{CacheAside, Source};
 use larder_memory::MemoryStore;
+use larder_redis::RedisStore;
 use larder_store::{ErrorKind as StoreErrorKind, Namespace, Store};
-use larder_testing::{Database, Fault, FaultStore, Operation};
-use larder_write_through::{
-    CacheState, ErrorKind, WriteThrough, WriteThroughBuilder, Writer, async_trait,
-};
+use larder_testing::{Database, Fault, FaultStore, Operation, RedisServer};
+use larder_write_through::{CacheState, ErrorKind, NoWriter, WriteThrough, WriteThroughBuilder};
 
 const NAME: &str = "row";
-
-/// Rows here are written elsewhere.
-struct Elsewhere;
-
-#[async_trait]
-impl Writer<u64, String> for Elsewhere {
-    type Error = io::Error;
-
-    async fn create(&self, _row: &String) -> io::Result<u64> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    async fn update(&self, _id: &u64, _row: String) -> io::Result<Option<String>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    async fn delete(&self, _id: &u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
 
 /// The rows here are `v1`, `v2` and so on.
 fn version(row: &str) -> u64 {
@@ -55,7 +34,7 @@ fn rig_with(
     Rig {
         database,
         writer: settings(WriteThrough::builder(store, NAME))
-            .build(Elsewhere)
+            .build(NoWriter)
             .expect("a cache"),
         reader: reader.expect("a cache"),
     }
@@ -181,6 +160,14 @@ async fn a_deleted_row_takes_older_entries_with_it() {
     assert!(matches!(put, CacheState::Invalidated), "{put:?}");
     plain.assert_reads(None, Source::Loader).await;
 
+    // With the row's last version: it has no other.
+    let last = rig(MemoryStore::new(100));
+    last.assert_reads(Some("v5"), Source::Loader).await;
+    last.database.remove(1);
+    let put = last.writer.put_if_newer(&1, 5, None).await;
+    assert!(matches!(put, CacheState::Invalidated), "{put:?}");
+    last.assert_reads(None, Source::Loader).await;
+
     let negative = rig_with(MemoryStore::new(100), |builder| {
         builder.negative_ttl(Duration::from_secs(60))
     });
@@ -190,6 +177,38 @@ async fn a_deleted_row_takes_older_entries_with_it() {
     negative.assert_reads(None, Source::Store).await;
     let late = negative.tell("v5").await;
     assert!(matches!(late, CacheState::Kept), "{late:?}");
+}
+
+/// A number of another sort says nothing about which is newer.
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_not_the_row_s_drops_the_entry() {
+    let versioned = |builder: WriteThroughBuilder<u64, String>| {
+        builder.row_version(|row: &String| version(row))
+    };
+    let rig = rig_with(MemoryStore::new(100), versioned);
+    rig.assert_reads(Some("v5"), Source::Loader).await;
+    let late = "v3".to_owned();
+    let put = rig.writer.put_if_newer(&1, 90_100, Some(&late)).await;
+    let CacheState::NotStored(error) = put else {
+        panic!("{put:?}");
+    };
+    assert_eq!(error.kind(), ErrorKind::Config);
+    rig.assert_reads(Some("v5"), Source::Loader).await;
+}
+
+/// What the server has no room for is not said to be stored.
+#[tokio::test]
+async fn without_room_the_entry_is_dropped_and_said_to_be() {
+    let server = RedisServer::start().await.expect("a server");
+    let store = RedisStore::connect(&server.url()).await.expect("a store");
+    let rig = rig(store);
+    rig.assert_reads(Some("v5"), Source::Loader).await;
+    let full = ["CONFIG", "SET", "maxmemory", "1"];
+    server.command::<String>(&full).await.expect("CONFIG");
+    let put = rig.put("v6").await;
+    assert!(matches!(put, CacheState::Invalidated), "{put:?}");
+    assert_eq!(rig.writer.stats().stored, 0);
+    rig.assert_reads(Some("v6"), Source::Loader).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,10 +16,12 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
     /// Tells the cache of a change after its commit, as [`invalidate`](Self::invalidate) does, with the row as it is since:
     /// an entry of an older version is replaced, and one of this version or a newer one is kept. What can't be compared is
     /// dropped: an entry without a version, one that is being loaded or written. Where nothing is cached, nothing is stored.
-    /// `None` is for a row that was deleted. One round trip.
+    /// `None` is for a row that was deleted, with its last version or a later one. One round trip.
     ///
-    /// Versions are those of the database: larger is newer, for each row by itself. Entries have them where the keyspace was
-    /// built with [`row_version`](crate::KeyspaceBuilder::row_version), or were put.
+    /// Versions are those of the database: each change of a row gives it a larger one. Entries have them where the keyspace was
+    /// built with [`row_version`](crate::KeyspaceBuilder::row_version), or were put. Where that tells another version of this
+    /// value than `version`, what is there is dropped, and the answer is [`CacheState::NotStored`]: the two must be one
+    /// numbering. What is put lives for the keyspace's TTL, whatever the loader's own would be.
     ///
     /// # Cancellation
     /// A dropped request is seen through in the background.
@@ -32,11 +34,21 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
             Ok(token) => token,
             Err(error) => return self.core.put_state(&address, None, Err(error)),
         };
-        let encoded = self.encode_value(value, Some(version), None, Duration::ZERO, token);
+        let encoded = match self.row_version(value) {
+            Some(told) if told != version => Err(another_version()),
+            _ => self.encode_value(value, Some(version), None, Duration::ZERO, token),
+        };
         let (value, unstored) = match encoded {
             Ok(value) => (value, None),
             Err(error) => (None, Some(error)),
         };
+        if matches!(&unstored, Some(error) if error.kind() == ErrorKind::Config) {
+            // Nothing is known to be newer by this number.
+            return match self.core.drop_records(vec![address]).await {
+                Ok(()) => unstored.map_or(CacheState::Invalidated, CacheState::NotStored),
+                Err(error) => CacheState::not_told(error),
+            };
+        }
         let put = PutIfNewer {
             token,
             version,
@@ -47,6 +59,13 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
             (state, _) => state,
         }
     }
+}
+
+fn another_version() -> Error {
+    Error::new(
+        ErrorKind::Config,
+        "the version that was given is not what row_version tells of this value: use one numbering for both",
+    )
 }
 
 impl Core {

@@ -14,7 +14,7 @@ local function step(record, args, now_us)
   end
   if #live > 0 then return 'set-or-delete', holds_frame(true, live), latest - now_ms, 1 end
   if sealed ~= '' and record:byte(6) == 0 then
-    return 'set-or-delete', value_frame(token, flags, now_us, sealed), ttl_ms, 2
+    return 'set-or-delete', value_frame(token, flags, now_us, sealed), ttl_ms, 2, nil, 1
   end
   return 'delete', nil, nil, 1
 end

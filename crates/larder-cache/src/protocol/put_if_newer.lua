@@ -26,9 +26,12 @@ local function step(record, args, now_us)
     return write, bytes, nil, 1
   end
   local there = tag == 'V' and version_of(record)
-  if there and not is_older(there, version) then return nil, nil, nil, 0 end
-  if there and sealed ~= '' then
-    return 'set-or-delete', value_frame(token, flags, now_us, sealed), ttl_ms, 2
+  -- A deletion has no version of its own: one that comes with the row's last drops it.
+  local deletion = sealed == '' or flags % 2 == 1
+  if there and is_older(version, there) then return nil, nil, nil, 0 end
+  if there == version and not deletion then return nil, nil, nil, 0 end
+  if there and there ~= version and sealed ~= '' then
+    return 'set-or-delete', value_frame(token, flags, now_us, sealed), ttl_ms, 2, nil, 1
   end
   return 'delete', nil, nil, 1, wake(record)
 end

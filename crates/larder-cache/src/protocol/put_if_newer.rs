@@ -75,9 +75,12 @@ fn apply(input: Input<'_>) -> Outcome {
         Frame::Value(value) => value.version(),
         _ => None,
     };
+    let version = u64::from_be_bytes(*version);
+    // A deletion has no version of its own: one that comes with the row's last drops it.
+    let deletion = sealed.as_bytes().is_empty() || flags.as_int() & 1 != 0;
     match known {
-        Some(known) if known >= u64::from_be_bytes(*version) => refused(),
-        Some(_) if !sealed.as_bytes().is_empty() => {
+        Some(known) if known > version || known == version && !deletion => refused(),
+        Some(known) if known < version && !sealed.as_bytes().is_empty() => {
             let record = value(stamp, flags, sealed, &input);
             Outcome::new(Write::SetOrDelete(record, ttl(ttl_ms)), Reply::Int(2))
         }

@@ -10,7 +10,7 @@ local now_us = tonumber(table.remove(ARGV))
 ";
 
 const RUN: &str = "\
-local write, bytes, ttl_ms, reply, notify = step(redis.call('GET', KEYS[1]), ARGV, now_us)
+local write, bytes, ttl_ms, reply, notify, instead = step(redis.call('GET', KEYS[1]), ARGV, now_us)
 if write == 'delete' then
   redis.call('DEL', KEYS[1])
 elseif write then
@@ -24,6 +24,7 @@ elseif write then
   if done.err then
     if write ~= 'set-or-delete' then return done end
     redis.call('DEL', KEYS[1])
+    if instead then reply = instead end
   end
 end
 if notify then

@@ -8,7 +8,7 @@ use larder_cache_aside::{CacheAside, Source};
 use larder_coalesce::Coalesce;
 use larder_refresh_ahead::RefreshAhead;
 use larder_store::Store;
-use larder_write_through::{WriteError, WriteThrough, Writer};
+use larder_write_through::{NoWriter, WriteThrough};
 
 use super::{Changed, Seen, Subject, missing};
 use crate::origin::{Origin, Page};
@@ -81,8 +81,8 @@ impl Through {
         ttl: Duration,
         name: &str,
     ) -> Result<Self> {
-        let reads = Aside::new(store, Arc::clone(&origin), ttl, name)?;
-        let writes = WriteThrough::beside(reads.cache.keyspace(), Pages(origin));
+        let reads = Aside::new(store, origin, ttl, name)?;
+        let writes = WriteThrough::beside(reads.cache.keyspace(), NoWriter);
         Ok(Self { reads, writes })
     }
 }
@@ -105,25 +105,5 @@ impl Subject for Through {
 
     async fn close(&self) -> Result<()> {
         self.reads.close().await
-    }
-}
-
-/// The origin's pages: all there are were there from the start, and a change is the origin's own.
-struct Pages(Arc<Origin>);
-
-#[async_trait]
-impl Writer<u32, Page> for Pages {
-    type Error = WriteError;
-
-    async fn create(&self, _page: &Page) -> Result<u32, WriteError> {
-        Err(WriteError::rolled_back("the pages are there already"))
-    }
-
-    async fn update(&self, key: &u32, _page: Page) -> Result<Option<Page>, WriteError> {
-        Ok(Some(self.0.update(*key).await?))
-    }
-
-    async fn delete(&self, _key: &u32) -> Result<(), WriteError> {
-        Err(WriteError::rolled_back("the pages stay"))
     }
 }
