@@ -7,7 +7,7 @@ use larder_store::{Outcome, Reply, Write};
 use crate::{
     bounds::Bounds,
     properties::{HOLDS_PROTECT, NO_STALE_READ},
-    record::{NOW, cached_version, fill_blindly},
+    record::{NOW, cached_version, fill_blindly, live_holds},
     request::Request,
     scenarios::HUNTING_GROUND,
     token::Token,
@@ -41,11 +41,15 @@ pub enum Mutant {
     PutIgnoresVersion,
     /// put_if_newer leaves a lease alone, since it is no value.
     PutSparesLease,
+    /// put_if_newer stores where nothing is, since nothing there is newer.
+    PutFillsVacancy,
+    /// put_if_newer deletes holds instead of tainting them.
+    PutErasesHolds,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::NoTaint,
         Self::OneMarker,
         Self::BeginOverwrites,
@@ -58,6 +62,8 @@ impl Mutant {
         Self::BlindRefresh,
         Self::PutIgnoresVersion,
         Self::PutSparesLease,
+        Self::PutFillsVacancy,
+        Self::PutErasesHolds,
     ];
 
     /// The mistake in a few words.
@@ -76,6 +82,8 @@ impl Mutant {
             Self::BlindRefresh => "refresh without stamp and claim",
             Self::PutIgnoresVersion => "put_if_newer ignores the version",
             Self::PutSparesLease => "put_if_newer spares a lease",
+            Self::PutFillsVacancy => "put_if_newer fills a vacancy",
+            Self::PutErasesHolds => "put_if_newer erases holds",
         }
     }
 
@@ -87,7 +95,7 @@ impl Mutant {
     #[must_use]
     pub const fn breaks(self) -> &'static str {
         match self {
-            Self::BeginOverwrites | Self::InvalidateErases => HOLDS_PROTECT,
+            Self::BeginOverwrites | Self::InvalidateErases | Self::PutErasesHolds => HOLDS_PROTECT,
             _ => NO_STALE_READ,
         }
     }
@@ -107,7 +115,11 @@ impl Mutant {
                 unanswered: 0,
                 ..ground
             },
-            Self::PutIgnoresVersion | Self::PutSparesLease => Bounds {
+            Self::PutErasesHolds => Bounds {
+                puts: true,
+                ..ground
+            },
+            Self::PutIgnoresVersion | Self::PutSparesLease | Self::PutFillsVacancy => Bounds {
                 writers: 0,
                 invalidators: 2,
                 puts: true,
@@ -145,6 +157,12 @@ impl Mutant {
             }
             (Self::PutSparesLease, Request::PutIfNewer(..)) if is_lease(record) => {
                 Outcome::keep(Reply::Int(0))
+            }
+            (Self::PutFillsVacancy, Request::PutIfNewer(token, version)) if record.is_none() => {
+                fill_blindly(token, version)
+            }
+            (Self::PutErasesHolds, Request::PutIfNewer(..)) if !live_holds(record).is_empty() => {
+                Outcome::new(Write::Delete, Reply::Int(1))
             }
             _ => real(),
         }

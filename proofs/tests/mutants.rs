@@ -75,6 +75,16 @@ fn put_spares_lease() {
     found_out(Mutant::PutSparesLease, 6);
 }
 
+#[test]
+fn put_fills_vacancy() {
+    found_out(Mutant::PutFillsVacancy, 5);
+}
+
+#[test]
+fn put_erases_holds() {
+    found_out(Mutant::PutErasesHolds, 7);
+}
+
 /// Writers alone: two with a bracket, one of which dies, and one without.
 const WRITERS: Bounds = Bounds {
     readers: 0,
