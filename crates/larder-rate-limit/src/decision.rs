@@ -45,6 +45,13 @@ impl RetryAfter {
     /// Now.
     pub const ZERO: Self = Self::After(Duration::ZERO);
 
+    const fn later(self, elapsed: Duration) -> Self {
+        match self {
+            Self::After(wait) => Self::After(wait.saturating_sub(elapsed)),
+            Self::Never => Self::Never,
+        }
+    }
+
     /// The time, or `None` for never.
     #[must_use]
     pub const fn duration(self) -> Option<Duration> {
@@ -141,6 +148,34 @@ impl Decision {
             store_error: Some(error),
             limits: SmallVec::new(),
         }
+    }
+
+    /// How much more would fit right now.
+    pub(crate) fn room(&self) -> u64 {
+        let remaining = self.limits.iter().map(|limit| limit.remaining);
+        remaining.min().unwrap_or(0)
+    }
+
+    /// The same decision for a request that was admitted together with later ones, which spent this much.
+    pub(crate) fn before(&self, spent: u64) -> Self {
+        let mut decision = self.clone();
+        decision.remaining = decision.remaining.saturating_add(spent);
+        for limit in &mut decision.limits {
+            limit.remaining = limit.remaining.saturating_add(spent);
+        }
+        decision
+    }
+
+    /// The same refusal, so much later.
+    pub(crate) fn later(&self, elapsed: Duration) -> Self {
+        let mut decision = self.clone();
+        decision.retry_after = decision.retry_after.later(elapsed);
+        decision.reset_after = decision.reset_after.saturating_sub(elapsed);
+        for limit in &mut decision.limits {
+            limit.retry_after = limit.retry_after.later(elapsed);
+            limit.reset_after = limit.reset_after.saturating_sub(elapsed);
+        }
+        decision
     }
 
     pub(crate) fn locally(mut self, error: Error) -> Self {

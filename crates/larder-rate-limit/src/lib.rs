@@ -3,6 +3,7 @@
 mod algorithm;
 mod builder;
 mod decision;
+mod denials;
 mod error;
 mod local;
 mod plan;
@@ -13,6 +14,7 @@ mod shared;
 mod stats;
 #[cfg(feature = "steps")]
 pub mod steps;
+mod together;
 
 pub use algorithm::Algorithm;
 pub use builder::RateLimiterBuilder;

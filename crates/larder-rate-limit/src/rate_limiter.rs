@@ -10,6 +10,7 @@ use crate::{
     plan::{Action, Plan},
     reset,
     shared::{Plans, Shared, lost},
+    together::{Answer, Ask, Entered, Together, Unanswered},
 };
 
 /// Limits how often an identity (a user, an address, a tenant and a route) may do something.
@@ -86,8 +87,46 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     /// # Errors
     /// As [`check`](Self::check).
     pub async fn check_n(&self, id: &K, cost: u64) -> Result<Decision> {
-        let decision = self.run(id, Action::Spend(cost)).await;
+        let key = self.key(id)?;
+        let action = Action::Spend(cost);
+        if !self.shared.remote || cost == 0 {
+            let answer = self.shared.ask(&key, &self.plans, action).await;
+            let decision = self.shared.settle(&self.plans, &key, action, answer);
+            return self.shared.counted(decision);
+        }
+        let ask = Ask {
+            key,
+            cost,
+            plans: Arc::clone(&self.plans),
+        };
+        if let Some(refusal) = self.shared.denials.recall(&ask) {
+            self.shared.counters.denied_by_memory.increment();
+            return self.shared.counted(Ok(refusal));
+        }
+        let key = ask.key.clone();
+        let answer = self.ask_together(ask).await;
+        let decision = self.shared.settle(&self.plans, &key, action, answer);
         self.shared.counted(decision)
+    }
+
+    /// By itself if nobody asks for the same, and otherwise with those who do, as soon as the request under way is answered.
+    async fn ask_together(&self, ask: Ask) -> Answer {
+        match Together::enter(&self.shared, ask.clone()) {
+            Entered::First(_turn) => {
+                let mark = self.shared.denials.mark(&ask.key);
+                let action = Action::Spend(ask.cost);
+                let answer = self.shared.ask(&ask.key, &self.plans, action).await;
+                if let Ok(decision) = &answer {
+                    self.shared.denials.remember(&ask, mark, decision);
+                }
+                answer
+            }
+            Entered::Next(answer) => {
+                self.shared.counters.decided_together.increment();
+                let lost = |_| Err(Unanswered::Store(lost()));
+                answer.await.unwrap_or_else(lost)
+            }
+        }
     }
 
     /// Asks for several identities in one round trip, each decided by itself, and in this order where one comes twice.
@@ -130,7 +169,11 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     /// # Errors
     /// As [`check`](Self::check).
     pub async fn refund(&self, id: &K, cost: u64) -> Result<Decision> {
-        self.run(id, Action::Refund(cost)).await
+        let refunded = self.run(id, Action::Refund(cost)).await;
+        if let Ok(key) = self.key(id) {
+            self.shared.denials.forget(&key);
+        }
+        refunded
     }
 
     /// Forgets what the identity spent. One round trip.
@@ -142,6 +185,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         self.shared.local.forget(&key);
         let update = Update::new(&reset::SCRIPT);
         let reply = self.shared.store.update(&key, &update).await;
+        self.shared.denials.forget(&key);
         let reset = reply
             .map_err(Error::from)
             .and_then(|reply| reset::done(&reply));

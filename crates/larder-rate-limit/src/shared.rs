@@ -7,9 +7,11 @@ use larder_store::{Key, Namespace, Reply, Store, Update};
 use crate::{
     Decision, Error, ErrorKind, Result,
     decision::DecidedBy,
+    denials::Denials,
     local::Local,
     plan::{Action, Plan},
     stats::Counters,
+    together::{Answer, Together, Unanswered},
 };
 
 /// Everything but the quotas.
@@ -18,6 +20,10 @@ pub(crate) struct Shared {
     pub(crate) namespace: Namespace,
     pub(crate) policy: Policy,
     pub(crate) local: Local,
+    pub(crate) together: Together,
+    pub(crate) denials: Denials,
+    /// Whether asking the store costs a round trip.
+    pub(crate) remote: bool,
     pub(crate) counters: Counters,
 }
 
@@ -38,11 +44,16 @@ pub(crate) struct Plans {
 
 impl Shared {
     pub(crate) fn new(store: Arc<dyn Store>, namespace: Namespace, policy: Policy) -> Self {
+        let nobody = namespace.key("");
         Self {
+            // A store in this process answers at once.
+            remote: nobody.is_ok_and(|key| store.get_ready(&key).is_none()),
             store,
             namespace,
             policy,
             local: Local::new(),
+            together: Together::new(),
+            denials: Denials::new(),
             counters: Counters::default(),
         }
     }
@@ -66,6 +77,39 @@ impl Shared {
         match self.store.update_many(updates).await {
             Ok(replies) => replies,
             Err(error) => vec![Err(error); updates.len()],
+        }
+    }
+
+    /// Asks the store.
+    pub(crate) async fn ask(&self, key: &Key, plans: &Plans, action: Action) -> Answer {
+        let update = plans.plan.update(action);
+        match self.store.update(key, &update).await {
+            Ok(reply) => plans
+                .plan
+                .decision(action, reply)
+                .map_err(Unanswered::Other),
+            Err(error) => Err(Unanswered::Store(error)),
+        }
+    }
+
+    /// The answer or, if the store failed, what the policy says.
+    pub(crate) fn settle(
+        &self,
+        plans: &Plans,
+        key: &Key,
+        action: Action,
+        answer: Answer,
+    ) -> Result<Decision> {
+        match answer {
+            Ok(decision) => Ok(decision),
+            Err(Unanswered::Store(error)) => self.decide(plans, key, action, Err(error)),
+            Err(Unanswered::Other(error)) => {
+                self.count_failure(&error);
+                match is_store(&error) {
+                    true => self.without_store(plans, key, action, error),
+                    false => Err(error),
+                }
+            }
         }
     }
 

@@ -30,6 +30,10 @@ counters! {
     allowed,
     /// Requests that were refused by a quota, whoever decided.
     denied,
+    /// Requests that were refused without asking, since the refusal before still held.
+    denied_by_memory,
+    /// Requests that were decided together with others of the same identity, in one round trip.
+    decided_together,
     /// Operations the store failed.
     store_errors,
     /// Requests that were admitted since the store was down.
