@@ -6,6 +6,8 @@ use crate::context::Context;
 
 const SERDE: &[&str] = &["serde", "serde_core"];
 const REDIS: &[&str] = &["larder-redis", "redis", "bb8-redis"];
+/// What a layer is put around, but needs nothing of.
+const SERVERS: &[&str] = &["axum", "hyper", "tonic", "tower", "tower-http"];
 const STORES: &[&str] = &["larder-memory", "larder-redis"];
 
 /// A crate, and the crates that must be nowhere in its tree.
@@ -51,6 +53,10 @@ const RULES: &[Rule] = &[
     Rule {
         package: "larder-rate-limit",
         excludes: &[SERDE, REDIS, STORES, &["larder-cache"]],
+    },
+    Rule {
+        package: "larder-tower",
+        excludes: &[SERDE, REDIS, STORES, SERVERS, &["larder-cache"]],
     },
 ];
 
