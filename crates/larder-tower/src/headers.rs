@@ -1,21 +1,23 @@
 //! The fields that tell a client of its quotas.
 
+mod fields;
 mod legacy;
+mod policy;
 mod structured;
 mod until_more;
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use larder_rate_limit::{Algorithm, Decision, LimitState, Quota, RateLimiter};
+use http::HeaderValue;
+use larder_rate_limit::{Algorithm, Decision, LimitState, RateLimiter};
 
-use crate::{Error, ErrorKind, Result};
+use crate::Result;
 use legacy::Legacy;
+use policy::{names, policy};
 use structured::{Binary, Integer, Text};
 use until_more::until_more;
 
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(crate) use fields::Fields;
 
 /// How quotas are told to clients. The draft still moves, so that the syntax has a version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -29,7 +31,8 @@ pub enum HeaderFormat {
     ///   burst of another size has it in `larder-burst`.
     /// - `r` is how much would be admitted right now.
     /// - `t` is in how many seconds, rounded up, there will be more: of a quota that refused, enough for this request. None
-    ///   where nothing was spent, or enough will never be there. Of a sliding window it is the time until all
+    ///   where nothing was spent, where enough will never be there, and for quotas that would have admitted a request that another
+    ///   refused, since `Retry-After` should not be earlier. Of a sliding window it is the time until all
     ///   is there again, which is the most it can be.
     #[default]
     Draft10,
@@ -91,18 +94,21 @@ impl Headers {
         Fields {
             policy: self.policy.clone(),
             limits: match self.format {
-                HeaderFormat::Draft10 => self.limits(key, decision.limits()),
+                HeaderFormat::Draft10 => self.limits(key, decision),
                 HeaderFormat::None => None,
             },
             legacy: self.legacy.then(|| Legacy::new(decision)),
         }
     }
 
-    fn limits(&self, key: &str, limits: &[LimitState]) -> Option<HeaderValue> {
+    fn limits(&self, key: &str, decision: &Decision) -> Option<HeaderValue> {
         let partition = self.partition_key.as_ref().map(|partition| partition(key));
-        let items = self.names.iter().zip(limits).filter_map(|(name, limit)| {
+        let limits = self.names.iter().zip(decision.limits());
+        let items = limits.filter_map(|(name, limit)| {
             let mut item = format!("{};r={}", Text::new(name)?, Integer(limit.remaining));
-            if let Some(time) = until_more(self.algorithm, limit) {
+            // `Retry-After` is the time of those that refused, and should not be before any other.
+            let told = decision.allowed || limit.violated;
+            if let Some(time) = told.then(|| until_more(self.algorithm, limit)).flatten() {
                 push(
                     &mut item,
                     format_args!(";t={}", Integer(whole_seconds(time))),
@@ -115,59 +121,6 @@ impl Headers {
         });
         list(items)
     }
-}
-
-/// The names of quotas, given or by their place.
-fn names(quotas: &[Quota]) -> Result<Box<[String]>> {
-    let name = |(place, quota): (usize, &Quota)| match quota.name() {
-        Some(name) => name.to_owned(),
-        None if quotas.len() == 1 => "default".to_owned(),
-        None => format!("default-{}", place + 1),
-    };
-    let names: Vec<_> = quotas.iter().enumerate().map(name).collect();
-    for (place, name) in names.iter().enumerate() {
-        if Text::new(name).is_none() {
-            return Err(policy_name(
-                "a quota's name has printable ASCII and is not empty",
-            ));
-        }
-        if names[..place].contains(name) {
-            return Err(policy_name("two quotas of a limiter have the same name"));
-        }
-    }
-    Ok(names.into())
-}
-
-fn policy_name(message: &'static str) -> Error {
-    Error::new(ErrorKind::PolicyName, message)
-}
-
-fn policy(names: &[String], quotas: &[Quota], unit: Option<&str>) -> Result<HeaderValue> {
-    let no_unit = || Error::new(ErrorKind::QuotaUnit, "a quota unit has printable ASCII");
-    let unit = match unit {
-        Some(unit) => Some(Text::new(unit).ok_or_else(no_unit)?),
-        None => None,
-    };
-    let items = names.iter().zip(quotas).filter_map(|(name, quota)| {
-        let mut item = format!("{};q={}", Text::new(name)?, Integer(quota.limit()));
-        if let Some(unit) = &unit {
-            push(&mut item, format_args!(";qu={unit}"));
-        }
-        if quota.period().subsec_nanos() == 0 {
-            push(
-                &mut item,
-                format_args!(";w={}", Integer(quota.period().as_secs())),
-            );
-        }
-        if quota.capacity() != quota.limit() {
-            push(
-                &mut item,
-                format_args!(";larder-burst={}", Integer(quota.capacity())),
-            );
-        }
-        Some(item)
-    });
-    list(items).ok_or_else(|| policy_name("a limiter has a quota"))
 }
 
 /// Writing to a string can't fail.
@@ -183,28 +136,4 @@ fn list(items: impl Iterator<Item = String>) -> Option<HeaderValue> {
 /// Rounded up, so that nobody comes too early: 0.2 s is 1.
 pub(crate) fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
-}
-
-/// The fields of one response.
-#[derive(Debug, Default)]
-pub(crate) struct Fields {
-    policy: Option<HeaderValue>,
-    limits: Option<HeaderValue>,
-    legacy: Option<Legacy>,
-}
-
-impl Fields {
-    /// Adds the two lists to those of a layer further in, as lists may come in several lines. The legacy fields can't tell of two
-    /// limiters: they are left as they are.
-    pub(crate) fn add_to(self, headers: &mut HeaderMap) {
-        if let Some(policy) = self.policy {
-            headers.append(RATELIMIT_POLICY, policy);
-        }
-        if let Some(limits) = self.limits {
-            headers.append(RATELIMIT, limits);
-        }
-        if let Some(legacy) = self.legacy {
-            legacy.add_to(headers);
-        }
-    }
 }

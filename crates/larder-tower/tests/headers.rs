@@ -162,6 +162,11 @@ async fn every_policy_is_listed() {
         serde_json::json!(["default-2"])
     );
     assert_eq!(denied.header("retry-after"), Some("719"));
+    // `Retry-After` should not be before a `t`.
+    assert_eq!(
+        denied.header("ratelimit"),
+        Some(r#""burst";r=1, "default-2";r=0;t=719, "a \"b\" \\";r=99"#)
+    );
 }
 
 #[tokio::test(start_paused = true)]
