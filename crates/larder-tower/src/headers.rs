@@ -6,15 +6,15 @@ mod policy;
 mod structured;
 mod until_more;
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use larder_rate_limit::{Algorithm, Decision, LimitState, RateLimiter};
+use larder_rate_limit::{Algorithm, Decision, RateLimiter};
 
 use crate::Result;
 use legacy::Legacy;
 use policy::{names, policy};
-use structured::{Binary, Integer, Text};
+use structured::{Binary, Integer, Item, list};
 use until_more::until_more;
 
 pub(crate) use fields::Fields;
@@ -104,33 +104,17 @@ impl Headers {
     fn limits(&self, key: &str, decision: &Decision) -> Option<HeaderValue> {
         let partition = self.partition_key.as_ref().map(|partition| partition(key));
         let limits = self.names.iter().zip(decision.limits());
-        let items = limits.filter_map(|(name, limit)| {
-            let mut item = format!("{};r={}", Text::new(name)?, Integer(limit.remaining));
+        let items = limits.map(|(name, limit)| {
             // `Retry-After` is the time of those that refused, and should not be before any other.
             let told = decision.allowed || limit.violated;
-            if let Some(time) = told.then(|| until_more(self.algorithm, limit)).flatten() {
-                push(
-                    &mut item,
-                    format_args!(";t={}", Integer(whole_seconds(time))),
-                );
-            }
-            if let Some(partition) = &partition {
-                push(&mut item, format_args!(";pk={}", Binary(partition)));
-            }
-            Some(item)
+            let time = told.then(|| until_more(self.algorithm, limit)).flatten();
+            Item::new(name)
+                .with("r", Integer(limit.remaining))
+                .with_some("t", time.map(|time| Integer(whole_seconds(time))))
+                .with_some("pk", partition.as_deref().map(Binary))
         });
         list(items)
     }
-}
-
-/// Writing to a string can't fail.
-fn push(item: &mut String, part: std::fmt::Arguments<'_>) {
-    let _infallible = item.write_fmt(part);
-}
-
-fn list(items: impl Iterator<Item = String>) -> Option<HeaderValue> {
-    let items: Vec<_> = items.collect();
-    HeaderValue::try_from(items.join(", ")).ok()
 }
 
 /// Rounded up, so that nobody comes too early: 0.2 s is 1.

@@ -164,6 +164,26 @@ async fn bodies_and_trailers_pass_untouched() {
     );
 }
 
+/// As stacks of axum and tonic want them, whose bodies are `Send` and no more.
+#[test]
+fn services_and_their_futures_can_be_sent() {
+    use http_body_util::combinators::UnsyncBoxBody;
+    type Unsync = UnsyncBoxBody<Bytes, Infallible>;
+    fn in_a_stack<S>(mut service: S, body: Unsync)
+    where
+        S: Service<Request<Unsync>, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Response: Send + 'static,
+    {
+        drop(service.call(Request::new(body)));
+    }
+    let service = service_fn(|request: Request<Unsync>| async {
+        Ok::<_, Infallible>(Response::new(request.into_body()))
+    });
+    let body = Empty::new().boxed_unsync();
+    in_a_stack(layer([Quota::per_day(1)]).layer(service), body);
+}
+
 #[tokio::test]
 async fn bodies_say_how_long_they_are() {
     let sized = service_fn(|_: Request<()>| async {

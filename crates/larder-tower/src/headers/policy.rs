@@ -3,10 +3,7 @@
 use http::HeaderValue;
 use larder_rate_limit::Quota;
 
-use super::{
-    list, push,
-    structured::{Integer, Text},
-};
+use super::structured::{Integer, Item, Text, is_text, list};
 use crate::{Error, ErrorKind, Result};
 
 /// The names of quotas, given or by their place.
@@ -18,7 +15,7 @@ pub(super) fn names(quotas: &[Quota]) -> Result<Box<[String]>> {
     };
     let names: Vec<_> = quotas.iter().enumerate().map(name).collect();
     for (place, name) in names.iter().enumerate() {
-        if Text::new(name).is_none() {
+        if !is_text(name) {
             return Err(policy_name(
                 "a quota's name has printable ASCII and is not empty",
             ));
@@ -40,29 +37,18 @@ pub(super) fn policy(
     quotas: &[Quota],
     unit: Option<&str>,
 ) -> Result<HeaderValue> {
-    let no_unit = || Error::new(ErrorKind::QuotaUnit, "a quota unit has printable ASCII");
-    let unit = match unit {
-        Some(unit) => Some(Text::new(unit).ok_or_else(no_unit)?),
-        None => None,
-    };
-    let items = names.iter().zip(quotas).filter_map(|(name, quota)| {
-        let mut item = format!("{};q={}", Text::new(name)?, Integer(quota.limit()));
-        if let Some(unit) = &unit {
-            push(&mut item, format_args!(";qu={unit}"));
-        }
-        if quota.period().subsec_nanos() == 0 {
-            push(
-                &mut item,
-                format_args!(";w={}", Integer(quota.period().as_secs())),
-            );
-        }
-        if quota.capacity() != quota.limit() {
-            push(
-                &mut item,
-                format_args!(";larder-burst={}", Integer(quota.capacity())),
-            );
-        }
-        Some(item)
+    if unit.is_some_and(|unit| !is_text(unit)) {
+        let message = "a quota unit has printable ASCII and is not empty";
+        return Err(Error::new(ErrorKind::QuotaUnit, message));
+    }
+    let items = names.iter().zip(quotas).map(|(name, quota)| {
+        let seconds = Some(quota.period()).filter(|period| period.subsec_nanos() == 0);
+        let burst = Some(quota.capacity()).filter(|burst| *burst != quota.limit());
+        Item::new(name)
+            .with("q", Integer(quota.limit()))
+            .with_some("qu", unit.map(Text))
+            .with_some("w", seconds.map(|period| Integer(period.as_secs())))
+            .with_some("larder-burst", burst.map(Integer))
     });
-    list(items).ok_or_else(|| policy_name("a limiter has a quota"))
+    list(items).ok_or_else(|| policy_name("a quota's name can't be in a field"))
 }

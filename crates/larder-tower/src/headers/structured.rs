@@ -1,6 +1,36 @@
 //! Structured field values (RFC 9651), the parts that are needed.
 
-use std::fmt;
+use std::fmt::{self, Write};
+
+use http::HeaderValue;
+
+/// A list (section 3.1). `None` if an item has what no field can.
+pub(super) fn list(items: impl Iterator<Item = Item>) -> Option<HeaderValue> {
+    let items: Vec<_> = items.map(|item| item.0).collect();
+    HeaderValue::try_from(items.join(", ")).ok()
+}
+
+/// An item of a list that is a string with parameters (section 3.1.2).
+pub(super) struct Item(String);
+
+impl Item {
+    pub(super) fn new(text: &str) -> Self {
+        Self(Text(text).to_string())
+    }
+
+    /// Writing to a string can't fail.
+    pub(super) fn with(mut self, parameter: &str, value: impl fmt::Display) -> Self {
+        let _infallible = write!(self.0, ";{parameter}={value}");
+        self
+    }
+
+    pub(super) fn with_some(self, parameter: &str, value: Option<impl fmt::Display>) -> Self {
+        match value {
+            Some(value) => self.with(parameter, value),
+            None => self,
+        }
+    }
+}
 
 /// An integer: fifteen digits at the most (section 3.3.1). More is written as the most.
 pub(super) struct Integer(pub(super) u64);
@@ -15,16 +45,13 @@ impl fmt::Display for Integer {
     }
 }
 
-/// A string of printable ASCII (section 3.3.3).
-pub(super) struct Text<'a>(&'a str);
-
-impl<'a> Text<'a> {
-    /// Nothing but printable ASCII can be one; an empty one names nothing.
-    pub(super) fn new(text: &'a str) -> Option<Self> {
-        let printable = |byte: u8| matches!(byte, b' '..=b'~');
-        (!text.is_empty() && text.bytes().all(printable)).then_some(Self(text))
-    }
+/// Whether a text can be a string: printable ASCII, and something at all.
+pub(super) fn is_text(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
+
+/// A string of printable ASCII (section 3.3.3).
+pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,14 +112,14 @@ mod tests {
             (r"a\b\\", r#""a\\b\\\\""#),
             (r#"\""#, r#""\\\"""#),
         ] {
-            assert_eq!(Text::new(text).expect("a string").to_string(), written);
+            assert_eq!(Text(text).to_string(), written);
         }
     }
 
     #[test]
     fn what_is_not_printable_ascii_is_no_string() {
         for text in ["", "naïve", "a\nb", "a\tb", "a\0", "\x7f", "日"] {
-            assert!(Text::new(text).is_none(), "{text:?}");
+            assert!(!is_text(text), "{text:?}");
         }
     }
 
