@@ -49,7 +49,9 @@ impl Backlog {
         }
     }
 
-    /// The backlog of another moment's quota under these terms: the share that is spent is kept.
+    /// The backlog of another moment's quota under these terms: the share that is spent is kept. That is worth writing for
+    /// a refused request only if it flows back no later than before; or requests under two quotas in turn, all of them
+    /// refused, would keep it from flowing back.
     pub(super) const fn carried(
         terms: Terms,
         now: u64,
@@ -58,16 +60,21 @@ impl Backlog {
         repaired: bool,
     ) -> Self {
         let full = terms.full();
-        let same = written.rate == terms.rate && written.full == full;
+        if written.rate == terms.rate && written.full == full {
+            return Self {
+                terms,
+                now,
+                ticks,
+                repaired,
+            };
+        }
+        let carried = share(full, ticks, written.full);
+        let sooner = carried.div_ceil(terms.rate) <= ticks.div_ceil(written.rate);
         Self {
             terms,
             now,
-            ticks: if same {
-                ticks
-            } else {
-                share(full, ticks, written.full)
-            },
-            repaired: repaired || !same,
+            ticks: carried,
+            repaired: repaired || sooner,
         }
     }
 

@@ -5,6 +5,11 @@ local function fresh(limit, period, burst, now)
   return {limit = limit, period = period, now = now, start = now - now % period, count = 0}
 end
 
+local function left(state)
+  if state.count == 0 then return 0 end
+  return state.start + state.period - state.now
+end
+
 local function read(record, at, limit, period, burst, now)
   if #record < at + 31 then return nil end
   local start, count, old_limit, old_period = struct.unpack('>I8I8I8I8', record, at)
@@ -13,10 +18,12 @@ local function read(record, at, limit, period, burst, now)
   start, state.repaired = come_back(start, old_period, now)
   local moment = math.max(now, start)
   if moment >= start + old_period then count = 0 end
-  if limit ~= old_limit or period ~= old_period then
-    count, state.repaired = share(limit, count, old_limit), true
-  end
   state.start, state.count = moment - moment % period, count
+  if limit ~= old_limit or period ~= old_period then
+    state.count = share(limit, count, old_limit)
+    local sooner = count > 0 and left(state) < start + old_period - now
+    state.repaired = state.repaired or sooner
+  end
   return state, at + 32
 end
 
@@ -28,11 +35,6 @@ local function refund(state, cost) state.count = math.max(0, state.count - cost)
 
 local function write(state)
   return struct.pack('>I8I8I8I8', state.start, state.count, state.limit, state.period)
-end
-
-local function left(state)
-  if state.count == 0 then return 0 end
-  return state.start + state.period - state.now
 end
 
 local function report(state, cost, reply)

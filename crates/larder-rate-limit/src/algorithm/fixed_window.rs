@@ -63,18 +63,18 @@ impl State for FixedWindow {
         let moment = now.max(written.start);
         let is_over = moment >= written.start + written.period;
         let count = if is_over { 0 } else { count };
-        let same = written.is_of(terms);
-        Some(Self {
+        let mut window = Self {
             terms,
             now,
             start: start_of(moment, terms.period),
-            count: if same {
-                count
-            } else {
-                share(terms.rate, count, limit)
-            },
-            repaired: written.came_back || !same,
-        })
+            count,
+            repaired: written.came_back,
+        };
+        if !written.is_of(terms) {
+            window.count = share(terms.rate, count, limit);
+            window.repaired |= window.left() < written.left(count, now);
+        }
+        Some(window)
     }
 
     fn repaired(&self) -> bool {

@@ -10,14 +10,22 @@ local function states_of(record, quotas, now)
     local rate, period, burst = struct.unpack('>I8I8I8', quotas, quota)
     local state
     if record and at <= #record then
+      local from = at
       state, at = read(record, at, rate, period, burst, now)
       if not state then return nil end
+      state.from, state.to = from, at - 1
     else
       state = fresh(rate, period, burst, now)
     end
     states[#states + 1] = state
   end
   return states
+end
+
+-- What is written of a state: of a refused request only what reading repaired is written anew.
+local function part_of(state, record, refused)
+  if not refused or state.repaired then return write(state) end
+  return state.from and record:sub(state.from, state.to) or ''
 end
 
 local function step(record, args, now)
@@ -44,7 +52,7 @@ local function step(record, args, now)
     report(state, cost, reply)
     if state.refused then reply[first] = -1 - reply[first] end
     if cost ~= 0 and (repaired or not refused) then
-      parts[#parts + 1] = write(state)
+      parts[#parts + 1] = part_of(state, record, refused)
       longest = math.max(longest, left(state))
     end
   end

@@ -39,7 +39,8 @@ pub(super) trait State: Sized {
     /// Takes a state from the front of a record and brings it to this moment and these terms, or finds it damaged.
     fn read(record: &mut Bytes, terms: Terms, now: u64) -> Option<Self>;
 
-    /// Whether reading changed more than time alone explains, so that it must be written even if nothing is spent.
+    /// Whether reading made it better than the record is, so that it must be written even if the request is refused: it was
+    /// cut, since its clock was far ahead, or the quota changed to one under which it is forgotten sooner.
     fn repaired(&self) -> bool;
 
     /// Whether this cost can be spent.
@@ -94,44 +95,59 @@ pub(super) fn apply<S: State>(input: Input<'_>) -> Outcome {
         return Outcome::keep(Reply::Bytes(Bytes::from_static(FOREIGN)));
     }
     let mut limits = Limits::<S>::at(&input, &asked.terms);
-    let refused = limits.refused(asked.spend);
-    limits.change(&asked, refused.contains(&true));
-    let reply = limits.reply(&asked, &refused);
-    let unspent = refused.contains(&true) && !limits.repaired;
-    let write = if asked.changes() && !unspent {
-        limits.write(input.record.is_some())
+    let refusals = limits.refusals(asked.spend);
+    let refused = refusals.contains(&true);
+    limits.change(&asked, refused);
+    let reply = limits.reply(&asked, &refusals);
+    let write = if asked.changes() && (!refused || limits.repaired()) {
+        limits.write(refused, input.record.is_some())
     } else {
         Write::Keep
     };
     Outcome::new(write, reply)
 }
 
-struct Limits<S> {
-    states: SmallVec<[S; 1]>,
-    repaired: bool,
+/// The limits of an identity, in the order of their quotas.
+struct Limits<S>(SmallVec<[Limit<S>; 1]>);
+
+/// A state, and what it was read from: nothing if it is fresh.
+struct Limit<S> {
+    state: S,
+    written: Bytes,
 }
 
 impl<S: State> Limits<S> {
     fn at(input: &Input<'_>, terms: &[Terms]) -> Self {
         let now = input.now.as_micros();
         let ours = input.record.and_then(|record| body(record, S::TAG));
-        let states = ours
-            .and_then(|ours| read(ours, terms, now))
-            .unwrap_or_else(|| terms.iter().map(|terms| S::fresh(*terms, now)).collect());
-        Self {
-            repaired: states.iter().any(S::repaired),
-            states,
-        }
+        let fresh = || {
+            terms
+                .iter()
+                .map(|terms| Limit::fresh(*terms, now))
+                .collect()
+        };
+        Self(
+            ours.and_then(|ours| read(ours, terms, now))
+                .unwrap_or_else(fresh),
+        )
+    }
+
+    fn states(&self) -> impl Iterator<Item = &S> {
+        self.0.iter().map(|limit| &limit.state)
+    }
+
+    fn repaired(&self) -> bool {
+        self.states().any(S::repaired)
     }
 
     /// Which limits refuse this cost.
-    fn refused(&self, cost: u64) -> SmallVec<[bool; 8]> {
+    fn refusals(&self, cost: u64) -> SmallVec<[bool; 8]> {
         let refuses = |state: &S| cost > 0 && !state.fits(cost);
-        self.states.iter().map(refuses).collect()
+        self.states().map(refuses).collect()
     }
 
     fn change(&mut self, asked: &Asked, refused: bool) {
-        for state in &mut self.states {
+        for Limit { state, .. } in &mut self.0 {
             if asked.refund > 0 {
                 state.refund(asked.refund);
             } else if asked.spend > 0 && !refused {
@@ -140,9 +156,9 @@ impl<S: State> Limits<S> {
         }
     }
 
-    fn reply(&self, asked: &Asked, refused: &[bool]) -> Reply {
+    fn reply(&self, asked: &Asked, refusals: &[bool]) -> Reply {
         let mut numbers = Numbers::new();
-        for (state, refused) in self.states.iter().zip(refused) {
+        for (state, refused) in self.states().zip(refusals) {
             let first = numbers.len();
             state.report(asked.spend, &mut numbers);
             if *refused {
@@ -155,26 +171,51 @@ impl<S: State> Limits<S> {
         }
     }
 
-    fn write(&self, there: bool) -> Write {
-        let left_us = self.states.iter().map(S::left).max().unwrap_or(0);
+    fn write(&self, refused: bool, there: bool) -> Write {
+        let left_us = self.states().map(S::left).max().unwrap_or(0);
         match (left_us, there) {
             (0, false) => Write::Keep,
             (0, true) => Write::Delete,
             _ => {
                 let ttl = NewTtl::Millis(left_us.div_ceil(1_000) + SLACK_MS);
-                Write::Set(self.to_bytes(), ttl)
+                Write::Set(self.to_bytes(refused), ttl)
             }
         }
     }
 
-    fn to_bytes(&self) -> Bytes {
-        let mut record = BytesMut::with_capacity(OURS.len() + 1 + 40 * self.states.len());
+    /// Of a refused request only what reading repaired is written anew.
+    fn to_bytes(&self, refused: bool) -> Bytes {
+        let mut record = BytesMut::with_capacity(OURS.len() + 1 + 40 * self.0.len());
         record.put_slice(OURS);
         record.put_u8(S::TAG);
-        for state in &self.states {
-            state.write(&mut record);
+        for Limit { state, written } in &self.0 {
+            if refused && !state.repaired() {
+                record.put_slice(written);
+            } else {
+                state.write(&mut record);
+            }
         }
         record.freeze()
+    }
+}
+
+impl<S: State> Limit<S> {
+    fn fresh(terms: Terms, now: u64) -> Self {
+        Self {
+            state: S::fresh(terms, now),
+            written: Bytes::new(),
+        }
+    }
+
+    /// Takes one from the front of a record.
+    fn read(record: &mut Bytes, terms: Terms, now: u64) -> Option<Self> {
+        if record.is_empty() {
+            return Some(Self::fresh(terms, now));
+        }
+        let before = record.clone();
+        let state = S::read(record, terms, now)?;
+        let written = before.slice(..before.len() - record.len());
+        Some(Self { state, written })
     }
 }
 
@@ -185,14 +226,11 @@ fn body(record: &Bytes, tag: u8) -> Option<Bytes> {
 }
 
 /// Quotas that the record doesn't reach are fresh.
-fn read<S: State>(mut record: Bytes, terms: &[Terms], now: u64) -> Option<SmallVec<[S; 1]>> {
-    let states = terms.iter().map(|terms| {
-        if record.is_empty() {
-            return Some(S::fresh(*terms, now));
-        }
-        S::read(&mut record, *terms, now)
-    });
-    states.collect()
+fn read<S: State>(mut record: Bytes, terms: &[Terms], now: u64) -> Option<SmallVec<[Limit<S>; 1]>> {
+    let limits = terms
+        .iter()
+        .map(|terms| Limit::read(&mut record, *terms, now));
+    limits.collect()
 }
 
 /// Whether a script's reply says that the record is somebody else's.

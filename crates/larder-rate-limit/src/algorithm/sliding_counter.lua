@@ -10,6 +10,25 @@ local function weight(before, rest, period) return share(before, math.min(rest, 
 
 local function ends_in(state) return state.start + state.period - state.now end
 
+local function left(state)
+  if state.count > 0 then return ends_in(state) + state.period end
+  if state.before > 0 then return ends_in(state) end
+  return 0
+end
+
+-- Keeps the share that was spent of another quota. Windows of the same period stay what they are; otherwise all that is
+-- counted moves into the window of now.
+local function carry(state, moment, old_limit, old_period)
+  if state.period == old_period then
+    state.before = share(state.limit, state.before, old_limit)
+    state.count = share(state.limit, state.count, old_limit)
+    return
+  end
+  local spent = weight(state.before, state.start + old_period - moment, old_period) + state.count
+  state.start, state.before = moment - moment % state.period, 0
+  state.count = share(state.limit, math.min(spent, old_limit), old_limit)
+end
+
 local function read(record, at, limit, period, burst, now)
   if #record < at + 39 then return nil end
   local start, before, count, old_limit, old_period = struct.unpack('>I8I8I8I8I8', record, at)
@@ -24,12 +43,14 @@ local function read(record, at, limit, period, burst, now)
   elseif moment >= start + old_period then
     start, before, count = start + old_period, count, 0
   end
-  if limit ~= old_limit or period ~= old_period then
-    local spent = weight(before, start + old_period - moment, old_period) + count
-    start, before = moment - moment % period, 0
-    count, state.repaired = share(limit, math.min(spent, old_limit), old_limit), true
-  end
   state.start, state.before, state.count = start, before, count
+  if limit ~= old_limit or period ~= old_period then
+    state.period = old_period
+    local old_left = left(state)
+    state.period = period
+    carry(state, moment, old_limit, old_period)
+    state.repaired = state.repaired or left(state) < old_left
+  end
   return state, at + 40
 end
 
@@ -43,12 +64,6 @@ local function refund(state, cost) state.count = math.max(0, state.count - cost)
 
 local function write(state)
   return struct.pack('>I8I8I8I8I8', state.start, state.before, state.count, state.limit, state.period)
-end
-
-local function left(state)
-  if state.count > 0 then return ends_in(state) + state.period end
-  if state.before > 0 then return ends_in(state) end
-  return 0
 end
 
 local function report(state, cost, reply)

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The weight is rounded up to whole requests. It takes the window before for evenly filled: if all of it came at its
-//! end, up to twice the limit is admitted in one period; no more than the limit is in any aligned window. Of changed
-//! quotas the share that is spent moves into the window of now. A clock that goes back stays at
+//! end, up to twice the limit is admitted in one period; no more than the limit is in any aligned window. Of a changed
+//! limit the shares that are spent of both windows are kept; of a changed period all that is counted moves into the window of now. A clock that goes back stays at
 //! the start of the later window, for a period at the most.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -75,10 +75,28 @@ impl SlidingCounter {
     const fn ends_in(&self) -> u64 {
         self.start + self.terms.period - self.now
     }
+
+    /// Keeps the share that was spent of another quota. Windows of the same period stay what they are; otherwise all that is
+    /// counted moves into the window of now.
+    const fn carry(&mut self, moment: u64, written: Written) {
+        let Written { limit, period, .. } = written;
+        if period == self.terms.period {
+            self.counts.before = share(self.terms.rate, self.counts.before, limit);
+            self.counts.count = share(self.terms.rate, self.counts.count, limit);
+            return;
+        }
+        let spent = self.counts.spent(self.start + period - moment, period);
+        let spent = if spent > limit { limit } else { spent };
+        self.counts = Counts {
+            before: 0,
+            count: share(self.terms.rate, spent, limit),
+        };
+        self.start = start_of(moment, self.terms.period);
+    }
 }
 
 /// The counts at this moment, and the start of their window.
-const fn brought_to(moment: u64, written: Written, counts: Counts) -> (u64, Counts) {
+const fn counts_at(moment: u64, written: Written, counts: Counts) -> (u64, Counts) {
     let Written { start, period, .. } = written;
     if moment >= start + 2 * period {
         (start_of(moment, period), Counts::NONE)
@@ -111,28 +129,26 @@ impl State for SlidingCounter {
         let before = record.try_get_u64().ok()?;
         let count = record.try_get_u64().ok()?;
         let limit = record.try_get_u64().ok()?;
-        let written = Written::checked(start, limit, record.try_get_u64().ok()?, now)?;
+        let period = record.try_get_u64().ok()?;
+        let written = Written::checked(start, limit, period, now)?;
         if before.max(count) > limit {
             return None;
         }
         let moment = now.max(written.start);
-        let (mut start, mut counts) = brought_to(moment, written, Counts { before, count });
-        let same = written.is_of(terms);
-        if !same {
-            let spent = counts.spent(start + written.period - moment, written.period);
-            counts = Counts {
-                before: 0,
-                count: share(terms.rate, spent.min(limit), limit),
-            };
-            start = start_of(moment, terms.period);
-        }
-        Some(Self {
+        let (start, counts) = counts_at(moment, written, Counts { before, count });
+        let mut counter = Self {
             terms,
             now,
             start,
             counts,
-            repaired: written.came_back || !same,
-        })
+            repaired: written.came_back,
+        };
+        if !written.is_of(terms) {
+            let left = reset_us(counts, start + period - now, period);
+            counter.carry(moment, written);
+            counter.repaired |= counter.left() < left;
+        }
+        Some(counter)
     }
 
     fn repaired(&self) -> bool {

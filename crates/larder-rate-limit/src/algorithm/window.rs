@@ -46,6 +46,15 @@ impl Written {
         })
     }
 
+    /// How long such a count matters under the quota it was written under, if it does at all.
+    pub(super) const fn left(self, count: u64, now: u64) -> u64 {
+        if count == 0 {
+            0
+        } else {
+            self.start + self.period - now
+        }
+    }
+
     pub(super) const fn is_of(&self, terms: Terms) -> bool {
         self.limit == terms.rate && self.period == terms.period
     }
