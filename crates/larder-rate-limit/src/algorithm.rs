@@ -70,6 +70,18 @@ impl Algorithm {
         Self::FixedWindow,
     ];
 
+    /// The kind of a limiter's namespace: `larder:{name}:{kind}:{identity}`. Limiters of one name with two algorithms would
+    /// take each other's records for damaged.
+    pub(crate) const fn kind(self) -> &'static str {
+        match self {
+            Self::Gcra => "gcra",
+            Self::TokenBucket => "bucket",
+            Self::SlidingCounter => "counter",
+            Self::SlidingLog => "log",
+            Self::FixedWindow => "window",
+        }
+    }
+
     pub(crate) const fn script(self) -> &'static Script {
         match self {
             Self::Gcra => &gcra::SCRIPT,

@@ -10,9 +10,6 @@ use crate::{
     shared::{Policy, Shared},
 };
 
-/// The kind of a limiter's namespace: `larder:{name}:rate:{identity}`.
-const KIND: &str = "rate";
-
 /// What is done while the store is down.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Failing {
@@ -86,7 +83,7 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a bad name, no quota or more than 16, a quota that its algorithm
     /// can't count (a zero, a burst of a window, too large a limit), or a share outside of 0.0 to 1.0, or of 0.0.
     pub fn build(self) -> Result<RateLimiter<K>> {
-        let namespace = Namespace::of_kind(&self.name, KIND)?;
+        let namespace = Namespace::of_kind(&self.name, self.algorithm.kind())?;
         let plan = Plan::new(self.algorithm, self.quotas)?;
         let policy = match self.failing {
             Failing::Open => Policy::Open,

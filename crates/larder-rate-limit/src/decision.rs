@@ -10,6 +10,7 @@ use crate::{Error, Quota, algorithm::Report};
 ///
 /// With several quotas the plain fields tell of the tightest one: of those that refused the one that refuses the longest, or
 /// else the one with the least left. [`limits`](Self::limits) tells of each.
+#[must_use = "look at `allowed`"]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Decision {

@@ -14,8 +14,8 @@ use crate::{
 /// The most quotas of one limiter.
 const MOST_QUOTAS: usize = 16;
 
-/// Costs over this are over every burst.
-const MOST_COST: u64 = 1 << 52;
+/// More than every burst, which is at most 2^52.
+const MOST_COST: u64 = (1 << 52) + 1;
 
 /// An algorithm with its quotas: makes the updates, and reads their replies.
 #[derive(Debug, Clone)]

@@ -20,8 +20,15 @@ fn builder(name: &str) -> (MemoryStore, RateLimiterBuilder<str>) {
     (store.clone(), RateLimiter::builder(store, name))
 }
 
-fn key(name: &str, id: &str) -> Key {
-    Key::from_raw(format!("larder:{name}:rate:{id}").as_bytes()).expect("a key")
+fn key(name: &str, algorithm: Algorithm, id: &str) -> Key {
+    let kind = match algorithm {
+        Algorithm::Gcra => "gcra",
+        Algorithm::TokenBucket => "bucket",
+        Algorithm::SlidingCounter => "counter",
+        Algorithm::SlidingLog => "log",
+        _ => "window",
+    };
+    Key::from_raw(format!("larder:{name}:{kind}:{id}").as_bytes()).expect("a key")
 }
 
 fn two_limits(rig: &Rig) -> RateLimiter<str> {
@@ -106,6 +113,21 @@ async fn tenants_have_quotas_of_their_own() {
     }
 }
 
+/// While instances run with two algorithms, each counts by itself, and neither forgets.
+#[tokio::test]
+async fn a_deploy_of_another_algorithm_admits_twice_the_quota_and_no_more() {
+    for rig in Rig::both().await {
+        let limiters = Algorithm::ALL.map(|algorithm| rig.limiter(algorithm, Quota::per_hour(5)));
+        for limiter in &limiters {
+            assert!(limiter.check_n("id", 5).await.expect("a decision").allowed);
+        }
+        for limiter in limiters.iter().chain(&limiters) {
+            let decision = limiter.check("id").await.expect("a decision");
+            assert!(!decision.allowed, "{limiter:?}: {decision:?}");
+        }
+    }
+}
+
 /// An identity that waits under a quota which is changed waits as the new one says, and no more.
 #[tokio::test]
 async fn a_refused_identity_moves_to_its_new_quota() {
@@ -159,14 +181,19 @@ async fn looking_writes_nothing_and_counts_as_nothing() {
     for algorithm in Algorithm::ALL {
         for rig in Rig::both().await {
             let limiter = rig.limiter(algorithm, Quota::per_minute(3));
-            let record = || async { rig.store().get(&key("table", "id")).await.expect("get") };
+            let record = || async {
+                rig.store()
+                    .get(&key("table", algorithm, "id"))
+                    .await
+                    .expect("get")
+            };
             assert_eq!(limiter.peek("id").await.expect("a decision").remaining, 3);
             assert_eq!(record().await, None);
-            limiter.check("id").await.expect("a decision");
+            let _ = limiter.check("id").await.expect("a decision");
             let before = record().await;
             assert!(before.is_some());
             assert_eq!(limiter.peek("id").await.expect("a decision").remaining, 2);
-            limiter.check_n("id", 0).await.expect("a decision");
+            let _ = limiter.check_n("id", 0).await.expect("a decision");
             assert_eq!(record().await, before);
             assert_eq!(limiter.stats().allowed, 2);
         }
@@ -177,10 +204,14 @@ async fn looking_writes_nothing_and_counts_as_nothing() {
 async fn a_reset_forgets() {
     for rig in Rig::both().await {
         let limiter = rig.limiter(Algorithm::SlidingLog, Quota::per_minute(3));
-        limiter.check_n("id", 3).await.expect("a decision");
+        let _ = limiter.check_n("id", 3).await.expect("a decision");
         limiter.reset("id").await.expect("a reset");
         limiter.reset("id").await.expect("a reset of nothing");
-        let record = rig.store().get(&key("table", "id")).await.expect("get");
+        let record = rig
+            .store()
+            .get(&key("table", Algorithm::SlidingLog, "id"))
+            .await
+            .expect("get");
         assert_eq!(record, None);
         assert_eq!(limiter.peek("id").await.expect("a decision").remaining, 3);
     }
@@ -195,9 +226,13 @@ async fn a_full_refund_leaves_no_record() {
     ] {
         for rig in Rig::both().await {
             let limiter = rig.limiter(algorithm, Quota::per_minute(3));
-            limiter.check_n("id", 3).await.expect("a decision");
-            limiter.refund("id", 3).await.expect("a decision");
-            let record = rig.store().get(&key("table", "id")).await.expect("get");
+            let _ = limiter.check_n("id", 3).await.expect("a decision");
+            let _ = limiter.refund("id", 3).await.expect("a decision");
+            let record = rig
+                .store()
+                .get(&key("table", algorithm, "id"))
+                .await
+                .expect("get");
             assert_eq!(record, None, "{algorithm:?}");
         }
     }
@@ -257,7 +292,7 @@ async fn waiting_ends_as_soon_as_it_is_in_vain() {
         .quota(Quota::per_second(2))
         .build()
         .expect("a limiter");
-    limiter.check_n("id", 2).await.expect("a decision");
+    let _ = limiter.check_n("id", 2).await.expect("a decision");
     let started = Instant::now();
     let late = limiter
         .until_ready("id", SECOND / 4)
@@ -279,7 +314,7 @@ async fn a_wait_that_is_dropped_spends_nothing() {
         .quota(Quota::per_second(1))
         .build()
         .expect("a limiter");
-    limiter.check("id").await.expect("a decision");
+    let _ = limiter.check("id").await.expect("a decision");
     let wait = limiter.until_ready("id", 10 * SECOND);
     let dropped = tokio::time::timeout(SECOND / 2, wait).await;
     assert!(dropped.is_err(), "it still waited");
@@ -314,7 +349,12 @@ async fn records_go_when_they_don_t_matter_any_more() {
         let limiter = rig.limiter(algorithm, Quota::per_second(5));
         let decision = limiter.check_n("id", 5).await.expect("a decision");
         let reset = decision.reset_after;
-        let record = || async { rig.store().get(&key("table", "id")).await.expect("get") };
+        let record = || async {
+            rig.store()
+                .get(&key("table", algorithm, "id"))
+                .await
+                .expect("get")
+        };
         rig.advance(reset.saturating_sub(Duration::from_millis(1)))
             .await;
         assert!(record().await.is_some(), "{algorithm:?} lost it too early");
@@ -329,7 +369,10 @@ async fn foreign_records_are_left_alone() {
         let (store, builder) = builder("foreign");
         let limiter = builder.algorithm(algorithm).quota(Quota::per_second(1));
         let limiter = limiter.build().expect("a limiter");
-        let (key, theirs) = (key("foreign", "id"), Bytes::from_static(b"LDR\x01V theirs"));
+        let (key, theirs) = (
+            key("foreign", algorithm, "id"),
+            Bytes::from_static(b"LDR\x01V theirs"),
+        );
         store.set(&key, theirs.clone(), None).await.expect("set");
         let errors = [
             limiter.check("id").await.err(),
@@ -357,7 +400,7 @@ async fn a_value_of_another_type_is_left_alone() {
         .quota(Quota::per_second(1))
         .build()
         .expect("a limiter");
-    let pushed = server.command::<i64>(&["LPUSH", "larder:foreign:rate:id", "theirs"]);
+    let pushed = server.command::<i64>(&["LPUSH", "larder:foreign:gcra:id", "theirs"]);
     pushed.await.expect("a list");
     for error in [
         limiter.check("id").await.err(),
@@ -365,7 +408,7 @@ async fn a_value_of_another_type_is_left_alone() {
     ] {
         assert_eq!(error.expect("an error").kind(), ErrorKind::Foreign);
     }
-    let left = server.command::<i64>(&["LLEN", "larder:foreign:rate:id"]);
+    let left = server.command::<i64>(&["LLEN", "larder:foreign:gcra:id"]);
     assert_eq!(left.await.expect("a length"), 1);
 }
 
@@ -379,7 +422,7 @@ async fn damaged_records_and_those_of_another_algorithm_are_replaced() {
     for record in [&b"LDR\x01RG"[..], b"LDR\x01RGdamage", b"LDR\x01RF12345678"] {
         let record = Bytes::from_static(record);
         store
-            .set(&key("damaged", "id"), record.clone(), None)
+            .set(&key("damaged", Algorithm::Gcra, "id"), record.clone(), None)
             .await
             .expect("set");
         assert_eq!(limiter.check("id").await.expect("a decision").remaining, 4);
@@ -394,7 +437,7 @@ async fn a_cache_of_the_same_name_is_elsewhere() {
         .quota(Quota::per_second(1))
         .build()
         .expect("a limiter");
-    limiter.check("1").await.expect("a decision");
+    let _ = limiter.check("1").await.expect("a decision");
     for version in [0, 1, 2] {
         let cache = Namespace::new("1", version).expect("a namespace");
         let key = cache.key("1").expect("a key");
@@ -465,6 +508,22 @@ async fn odd_and_fast_quotas_are_counted() {
         let all = limiter.check_n("id", quota.capacity()).await;
         let all = all.expect("a decision");
         assert!(all.allowed && all.remaining == 0, "{quota:?}: {all:?}");
+    }
+}
+
+#[tokio::test]
+async fn costs_over_the_largest_burst_don_t_fit_into_it() {
+    for algorithm in [Algorithm::Gcra, Algorithm::TokenBucket] {
+        for rig in Rig::both().await {
+            let limiter = rig.limiter(algorithm, Quota::per_second(1_000_000).burst(1 << 52));
+            for cost in [(1 << 52) + 1, u64::MAX] {
+                let decision = limiter.check_n("id", cost).await.expect("a decision");
+                assert!(!decision.allowed, "{algorithm:?}: {decision:?}");
+                assert_eq!(decision.retry_after, RetryAfter::Never);
+            }
+            let all = limiter.check_n("id", 1 << 52).await;
+            assert!(all.expect("a decision").allowed);
+        }
     }
 }
 

@@ -26,7 +26,7 @@ async fn one_decision_is_one_command() {
         for quotas in [&quotas[..1], &quotas] {
             let limiter = limiter(&server, algorithm, quotas).await;
             // The server learns the scripts.
-            limiter.check_n("other", 1).await.expect("a decision");
+            let _ = limiter.check_n("other", 1).await.expect("a decision");
             limiter.reset("other").await.expect("a reset");
             let mut watch = server.watch().await.expect("watch");
             for (cost, allowed) in [(1, true), (9, true), (10, false), (1_001, false)] {
@@ -34,9 +34,9 @@ async fn one_decision_is_one_command() {
                 assert_eq!(decision.allowed, allowed);
                 assert_eq!(watch.commands().await.expect("commands"), ["EVALSHA"]);
             }
-            limiter.peek("id").await.expect("a decision");
+            let _ = limiter.peek("id").await.expect("a decision");
             assert_eq!(watch.commands().await.expect("commands"), ["EVALSHA"]);
-            limiter.refund("id", 1).await.expect("a decision");
+            let _ = limiter.refund("id", 1).await.expect("a decision");
             assert_eq!(watch.commands().await.expect("commands"), ["EVALSHA"]);
             limiter.check_many(&[("a", 1), ("b", 1), ("c", 1)]).await;
             assert_eq!(watch.commands().await.expect("commands"), ["EVALSHA"; 3]);
@@ -46,15 +46,27 @@ async fn one_decision_is_one_command() {
     }
 }
 
+/// What stands in the keys of an algorithm.
+fn kind(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Gcra => "gcra",
+        Algorithm::TokenBucket => "bucket",
+        Algorithm::SlidingCounter => "counter",
+        Algorithm::SlidingLog => "log",
+        _ => "window",
+    }
+}
+
 /// The most bytes over its key that Redis holds for an identity, by `MEMORY USAGE`, whatever the length of the key.
 async fn memory(server: &RedisServer, limiter: &RateLimiter<str>, hits: u64) -> usize {
+    let kind = kind(limiter.algorithm());
     let mut most = 0;
     for len in [1, 8, 15, 24, 40, 64, 100] {
         let id = "x".repeat(len);
         for _ in 0..hits {
-            limiter.check(&id).await.expect("a decision");
+            let _ = limiter.check(&id).await.expect("a decision");
         }
-        let key = format!("larder:cost:rate:{id}");
+        let key = format!("larder:cost:{kind}:{id}");
         let usage = server.command::<usize>(&["MEMORY", "USAGE", &key]).await;
         most = most.max(usage.expect("a record") - key.len());
     }
@@ -91,7 +103,7 @@ async fn a_record_expires_when_it_does_not_matter_any_more() {
         let id = format!("{algorithm:?}");
         let before = tokio::time::Instant::now();
         let decision = limiter.check_n(&id, 7).await.expect("a decision");
-        let key = format!("larder:cost:rate:{id}");
+        let key = format!("larder:cost:{}:{id}", kind(algorithm));
         let left = server
             .command::<u64>(&["PTTL", &key])
             .await

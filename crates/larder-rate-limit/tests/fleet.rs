@@ -82,7 +82,7 @@ async fn worker() {
         let limiter = limiter.clone();
         tokio::spawn(async move {
             for _ in 0..REQUESTS {
-                limiter.check("everybody").await.expect("a decision");
+                let _ = limiter.check("everybody").await.expect("a decision");
             }
         })
     });

@@ -29,7 +29,7 @@ const NASTY: [&str; 24] = [
     "a b",
     "*",
     "ünïcode",
-    "larder:nasty:rate:",
+    "larder:nasty:gcra:",
     "\u{7f}",
 ];
 
@@ -53,7 +53,7 @@ async fn nasty_identities_have_a_quota_each() {
     }
     let keys: Vec<String> = server.command(&["KEYS", "*"]).await.expect("keys");
     assert_eq!(keys.len(), NASTY.len());
-    assert!(keys.iter().all(|key| key.starts_with("larder:nasty:rate:")));
+    assert!(keys.iter().all(|key| key.starts_with("larder:nasty:gcra:")));
     assert!(!keys.iter().any(|key| key.contains(['{', '}', '\n', '\0'])));
 }
 
@@ -63,7 +63,7 @@ async fn a_huge_identity_is_a_typed_error() {
         .quota(Quota::per_day(1))
         .build()
         .expect("a limiter");
-    let longest = 1_024 - "larder:huge:rate:".len();
+    let longest = 1_024 - "larder:huge:gcra:".len();
     assert!(
         limiter
             .check(&"x".repeat(longest))

@@ -371,7 +371,7 @@ proptest! {
         let quota = |limit, seconds| Quota::new(limit, Duration::from_secs(seconds));
         let spent = spent.min(limits.0);
         let mut identity = Identity::new(algorithm, &[quota(limits.0, periods.0)]);
-        identity.at(0, spent.cast_signed());
+        let _ = identity.at(0, spent.cast_signed());
         identity.requoted(algorithm, &[quota(limits.1, periods.1)]);
         let left = identity.at(0, 0).remaining;
         let kept = (spent * limits.1).div_ceil(limits.0);

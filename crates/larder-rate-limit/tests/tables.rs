@@ -214,7 +214,7 @@ async fn c_a_fresh_key_is_counted_right() {
     check(&Algorithm::ALL, Quota::per_second(10), &rows).await;
     for rig in Rig::both().await {
         let limiter = rig.limiter(Gcra, Quota::per_second(10));
-        limiter.check_n("id", 10).await.expect("a decision");
+        let _ = limiter.check_n("id", 10).await.expect("a decision");
         let decision = limiter.check_n("id", 1_000).await.expect("a decision");
         assert_eq!(decision.reset_after, SECOND);
     }
@@ -386,9 +386,9 @@ async fn h_refused_hits_are_not_logged_and_hits_of_one_moment_are_several() {
     for rig in Rig::both().await {
         let limiter = rig.limiter(SlidingLog, Quota::per_second(5));
         for _ in 0..7 {
-            limiter.check("id").await.expect("a decision");
+            let _ = limiter.check("id").await.expect("a decision");
         }
-        let key = larder_store::Key::from_raw(b"larder:table:rate:id").expect("a key");
+        let key = larder_store::Key::from_raw(b"larder:table:log:id").expect("a key");
         let record = rig.store().get(&key).await.expect("get").expect("a record");
         // The head, two numbers, and five hits.
         assert_eq!(record.len(), 6 + 8 + 5 * 10);

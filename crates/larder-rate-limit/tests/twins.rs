@@ -48,9 +48,10 @@ impl Source {
     fn smooth(&mut self, period: Duration) -> Quota {
         loop {
             let (limit, burst) = (1 + self.number(1 << 30), 1 + self.number(1 << 30));
-            let quota = match self.random.random_range(0..3) {
-                0 => Quota::new(limit, period),
-                1 => Quota::new(limit, period).burst(burst),
+            let quota = match self.random.random_range(0..30) {
+                0 => Quota::per_second(1_000_000).burst(1 << 52),
+                1..10 => Quota::new(limit, period),
+                10..20 => Quota::new(limit, period).burst(burst),
                 _ => Quota::new(1 + limit % 50, period).burst(1 + burst % 50),
             };
             if Steps::new(self.algorithm, vec![quota.clone()]).is_ok() {
@@ -70,7 +71,7 @@ impl Source {
         match self.random.random_range(0..10) {
             0 => 0,
             1 => -self.number(capacity.unsigned_abs()).cast_signed() - 1,
-            2 => (1 << 52) - 1,
+            2 => (1 << 52) - 1 + self.number(2).cast_signed(),
             3 => capacity + 1,
             4 => capacity,
             5 | 6 => 1 + self.number(capacity.unsigned_abs()).cast_signed(),
