@@ -122,7 +122,7 @@ fn cases(group: &str, runs: Vec<(&'static str, &'static str, Run)>) -> Vec<Case>
 /// A log can't take more, and its identities see fewer requests than that in a second.
 fn quota(algorithm: Algorithm) -> Quota {
     match algorithm {
-        Algorithm::SlidingLog => Quota::new(10_000, Duration::from_millis(10)),
+        Algorithm::SlidingLog => Quota::new(1_000, Duration::from_millis(1)),
         _ => Quota::per_second(LIMIT),
     }
 }

@@ -32,7 +32,7 @@ pub enum Algorithm {
     /// aligned window; up to twice the limit in any other, if the traffic is all at the end of one and the end of the next.
     SlidingCounter,
     /// Sliding window log: every hit. Never more than the limit in any window, and 10 bytes a hit; for limits up to
-    /// 10,000.
+    /// 1,000.
     SlidingLog,
     /// Fixed window: one count, starting anew at each multiple of the period since the Unix epoch. Up to twice the
     /// limit around the end of a window.
@@ -121,7 +121,7 @@ impl Algorithm {
                 "windows have no burst but their limit: leave it out, or use GCRA or the token bucket",
             )),
             Self::SlidingLog if limit > MOST_LOGGED => Err(Error::config(
-                "a sliding window log keeps every hit and takes limits up to 10,000: use another algorithm",
+                "a sliding window log keeps every hit and takes limits up to 1,000: use another algorithm",
             )),
             _ => Terms::window(limit, period),
         }
@@ -129,7 +129,7 @@ impl Algorithm {
 }
 
 /// The largest limit of a log.
-const MOST_LOGGED: u64 = 10_000;
+const MOST_LOGGED: u64 = 1_000;
 
 fn whole_us(period: Duration) -> Result<u64> {
     if !period.subsec_nanos().is_multiple_of(1_000) {

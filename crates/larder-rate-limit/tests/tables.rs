@@ -273,7 +273,18 @@ async fn e_costs() {
         Admit(100, 0),
         Deny(1, 0),
     ];
-    check(&Algorithm::ALL, Quota::per_hour(2_000), &rows).await;
+    let without_log = [Gcra, TokenBucket, SlidingCounter, FixedWindow];
+    check(&without_log, Quota::per_hour(2_000), &rows).await;
+    // A log takes no such limit: the same by hundreds.
+    let rows = [
+        Admit(10, 10),
+        Deny(15, 10),
+        Admit(5, 5),
+        Admit(4, 1),
+        Admit(1, 0),
+        Deny(1, 0),
+    ];
+    check(&[SlidingLog], Quota::per_hour(20), &rows).await;
     let rows = [Peek(10), Admit(1, 9), Never(100, 9), Peek(9)];
     check(&Algorithm::ALL, Quota::per_minute(10), &rows).await;
 }
@@ -377,6 +388,25 @@ async fn g_refunds() {
         Refund(100, 10),
     ];
     check(&Algorithm::ALL, quota, &rows).await;
+}
+
+#[tokio::test]
+async fn g_refunds_after_the_window_has_turned() {
+    let rows = [
+        Admit(10, 0),
+        Wait(60 * SECOND),
+        Deny(1, 0),
+        Refund(3, 3),
+        Admit(2, 1),
+        Refund(4, 5),
+        Wait(30 * SECOND),
+        // Half of the 5 that are left of the window before, rounded up.
+        Peek(7),
+    ];
+    check(&[SlidingCounter], Quota::per_minute(10), &rows).await;
+    // What was spent in another fixed window is forgotten: the refund is of what is spent in this one.
+    let rows = [Admit(10, 0), Wait(60 * SECOND), Admit(2, 8), Refund(3, 10)];
+    check(&[FixedWindow], Quota::per_minute(10), &rows).await;
 }
 
 #[tokio::test]

@@ -60,7 +60,11 @@ end
 
 local function spend(state, cost) state.count = state.count + cost end
 
-local function refund(state, cost) state.count = math.max(0, state.count - cost) end
+-- The window of now first.
+local function refund(state, cost)
+  local rest = math.max(0, cost - state.count)
+  state.count, state.before = math.max(0, state.count - cost), math.max(0, state.before - rest)
+end
 
 local function write(state)
   return struct.pack('>I8I8I8I8I8', state.start, state.before, state.count, state.limit, state.period)

@@ -164,8 +164,11 @@ impl State for SlidingCounter {
         self.counts.count += cost;
     }
 
+    /// The window of now first.
     fn refund(&mut self, cost: u64) {
+        let rest = cost.saturating_sub(self.counts.count);
         self.counts.count = self.counts.count.saturating_sub(cost);
+        self.counts.before = self.counts.before.saturating_sub(rest);
     }
 
     fn write(&self, record: &mut BytesMut) {
