@@ -58,7 +58,11 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
         self.quota(quota)
     }
 
-    /// While the store is down everything is admitted. This is the default.
+    /// While the store is down everything is admitted that is not over a quota's capacity. This is the default.
+    ///
+    /// "Down" is every error of kind [`Store`](crate::ErrorKind::Store), for this and the other policies: also those that
+    /// don't pass by themselves, as refused credentials, a store that was shut down, or a server without the script's commands.
+    /// Watch [`Stats::permanent_errors`](crate::Stats::permanent_errors), or the limiter stays open for ever.
     pub fn fail_open(mut self) -> Self {
         self.failing = Failing::Open;
         self
@@ -71,7 +75,8 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
     }
 
     /// While the store is down each process limits by itself, to this share of every quota, at least one: with four
-    /// processes, `0.25`. What was spent before is not known to it, nor is what it admits to the store.
+    /// processes, `0.25`. What was spent before is not known to it, nor is what it admits to the store. A cost over
+    /// its part of a quota is refused for ever, that is while the store is down.
     pub fn fail_local(mut self, share: f64) -> Self {
         self.failing = Failing::Local(share);
         self
@@ -83,7 +88,7 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a bad name, no quota or more than 16, a quota that its algorithm
     /// can't count (a zero, a burst of a window, too large a limit), or a share outside of 0.0 to 1.0, or of 0.0.
     pub fn build(self) -> Result<RateLimiter<K>> {
-        let namespace = Namespace::of_kind(&self.name, self.algorithm.kind())?;
+        let namespace = Namespace::of_kind(&self.name, self.algorithm.kind()).map_err(bad_name)?;
         let plan = Plan::new(self.algorithm, self.quotas)?;
         let policy = match self.failing {
             Failing::Open => Policy::Open,
@@ -97,6 +102,10 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
         };
         RateLimiter::new(Shared::new(self.store, namespace, policy), plan)
     }
+}
+
+fn bad_name(error: larder_store::Error) -> Error {
+    Error::config("the limiter's name can't be used").with_source(error)
 }
 
 impl<K: ?Sized> std::fmt::Debug for RateLimiterBuilder<K> {

@@ -74,6 +74,9 @@ pub enum DecidedBy {
     /// Nobody: the store is down and the limiter fails open. Nothing is known of the identity: `limits` is empty and
     /// `remaining` is the whole limit.
     Policy,
+    /// Nobody had to: the store is down, and the cost is over what one of the quotas ever admits. Nothing else is known, as
+    /// with the one before.
+    Capacity,
 }
 
 /// How one quota of a limiter stands.
@@ -177,6 +180,18 @@ impl Decision {
             limit.reset_after = limit.reset_after.saturating_sub(elapsed);
         }
         decision
+    }
+
+    /// Refused for ever, which needs nobody to decide.
+    pub(crate) fn never(quotas: &[Quota], cost: u64, error: Error) -> Self {
+        let refuses = |(at, quota): (usize, &Quota)| (cost > quota.capacity()).then_some(at);
+        Self {
+            allowed: false,
+            retry_after: RetryAfter::Never,
+            violated: quotas.iter().enumerate().filter_map(refuses).collect(),
+            decided_by: DecidedBy::Capacity,
+            ..Self::open(quotas, error)
+        }
     }
 
     pub(crate) fn locally(mut self, error: Error) -> Self {

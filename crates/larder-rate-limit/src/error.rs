@@ -95,7 +95,6 @@ impl From<larder_store::Error> for Error {
                 ErrorKind::IdentityTooLong,
                 "the identity is too long for a key: limit its length, or hash it",
             ),
-            StoreErrorKind::Config => (ErrorKind::Config, "the limiter's name can't be used"),
             kind => (ErrorKind::Store(kind), "the store failed"),
         };
         Self::new(kind, message).with_source(error)

@@ -39,7 +39,7 @@ pub(crate) enum Action {
 
 impl Action {
     /// What is asked for: 0 unless it is to spend.
-    const fn cost(self) -> u64 {
+    pub(crate) const fn cost(self) -> u64 {
         match self {
             Self::Spend(cost) => cost,
             Self::Peek | Self::Refund(_) => 0,
@@ -96,6 +96,13 @@ impl Plan {
             digits.take(20).find(exact).unwrap_or_else(fallback)
         });
         Self::new(self.algorithm, quotas.collect())
+    }
+
+    /// Whether this is over what some quota ever admits.
+    pub(crate) fn is_over(&self, action: Action) -> bool {
+        self.quotas
+            .iter()
+            .any(|quota| action.cost() > quota.capacity())
     }
 
     pub(crate) fn update(&self, action: Action) -> Update {

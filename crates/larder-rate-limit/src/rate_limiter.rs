@@ -82,7 +82,8 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         self.check_n(id, 1).await
     }
 
-    /// Asks for `cost` at once, all or nothing; nothing at all for a cost of 0.
+    /// Asks for `cost` at once, all or nothing; nothing at all for a cost of 0. A cost over a quota's capacity is refused, also
+    /// while the store is down, whatever the policy is.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -164,10 +165,13 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     }
 
     /// Gives back what was spent, for work that was not done after all, and says how the identity stands then. Never more
-    /// than there is room for.
+    /// than there is room for. Give back only what the store decided ([`Decision::decided_by`]): of the rest it knows nothing.
+    ///
+    /// Windows take it from the one of now, and the sliding counter then from the one before. A fixed window has forgotten
+    /// what was spent before it turned: refund within the period, later it is a gift.
     ///
     /// # Errors
-    /// As [`check`](Self::check).
+    /// [`ErrorKind::Store`] whatever the limiter's policy is, [`ErrorKind::IdentityTooLong`], [`ErrorKind::Foreign`].
     pub async fn refund(&self, id: &K, cost: u64) -> Result<Decision> {
         let refunded = self.run(id, Action::Refund(cost)).await;
         if let Ok(key) = self.key(id) {

@@ -127,7 +127,10 @@ impl Shared {
         };
         let decision = decision.inspect_err(|error| self.count_failure(error));
         match decision {
-            Err(error) if is_store(&error) => self.without_store(plans, key, action, error),
+            // Nobody but the store knows what a refund belongs to.
+            Err(error) if is_store(&error) && !matches!(action, Action::Refund(_)) => {
+                self.without_store(plans, key, action, error)
+            }
             decision => decision,
         }
     }
@@ -139,6 +142,9 @@ impl Shared {
         action: Action,
         error: Error,
     ) -> Result<Decision> {
+        if plans.plan.is_over(action) {
+            return Ok(Decision::never(plans.plan.quotas(), action.cost(), error));
+        }
         match (self.policy, &plans.local) {
             (Policy::Local(_), Some(plan)) => {
                 let reply = self.local.update(key, &plan.update(action));
@@ -152,7 +158,12 @@ impl Shared {
 
     pub(crate) fn count_failure(&self, error: &Error) {
         match error.kind() {
-            ErrorKind::Store(_) => self.counters.store_errors.increment(),
+            ErrorKind::Store(_) => {
+                self.counters.store_errors.increment();
+                if !error.is_transient() {
+                    self.counters.permanent_errors.increment();
+                }
+            }
             ErrorKind::Foreign => self.counters.foreign.increment(),
             _ => {}
         }
@@ -170,7 +181,7 @@ impl Shared {
 
     fn count(&self, decision: &Decision) {
         match decision.decided_by {
-            DecidedBy::Store => {}
+            DecidedBy::Store | DecidedBy::Capacity => {}
             DecidedBy::Local => self.counters.decided_locally.increment(),
             DecidedBy::Policy => self.counters.failed_open.increment(),
         }

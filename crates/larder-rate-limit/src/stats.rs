@@ -36,6 +36,9 @@ counters! {
     decided_together,
     /// Operations the store failed.
     store_errors,
+    /// Of those the ones that don't pass by themselves: refused credentials, a store that was shut down, a server's own error.
+    /// Somebody must do something.
+    permanent_errors,
     /// Requests that were admitted since the store was down.
     failed_open,
     /// Requests that got the store's error since the limiter fails closed.

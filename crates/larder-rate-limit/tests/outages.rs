@@ -28,7 +28,7 @@ async fn open_admits_and_says_so() {
     let limiter = builder.build().expect("a limiter");
     for kind in DOWN {
         store.down(Some(kind));
-        let decision = limiter.check_n("id", 100).await.expect("a decision");
+        let decision = limiter.check_n("id", 8).await.expect("a decision");
         assert!(decision.allowed);
         assert_eq!(decision.decided_by, DecidedBy::Policy);
         let error = decision.store_error.as_ref().expect("why");
@@ -84,11 +84,7 @@ async fn local_limits_to_its_share() {
             (false, &[0][..])
         );
         assert!(limiter.check("other").await.expect("a decision").allowed);
-        assert_eq!(
-            limiter.refund("id", 1).await.expect("a decision").remaining,
-            1
-        );
-        assert_eq!(limiter.peek("id").await.expect("a decision").remaining, 1);
+        assert_eq!(limiter.peek("id").await.expect("a decision").remaining, 0);
         tokio::time::advance(Duration::from_secs(2 * 3_600)).await;
         assert_eq!(limiter.peek("id").await.expect("a decision").remaining, 2);
         let stats = limiter.stats();
@@ -186,6 +182,74 @@ async fn an_identity_that_is_too_long_is_not_a_failure_of_the_store() {
         .expect_err("too long");
     assert_eq!(error.kind(), ErrorKind::IdentityTooLong);
     assert_eq!(limiter.stats().store_errors, 0);
+}
+
+#[tokio::test]
+async fn a_cost_over_the_capacity_is_refused_whatever_the_policy_is() {
+    let policies = [
+        RateLimiterBuilder::fail_open,
+        RateLimiterBuilder::fail_closed,
+        |builder| RateLimiterBuilder::fail_local(builder, 0.5),
+    ];
+    for policy in policies {
+        let (store, builder) = rig();
+        let builder = policy(builder.and(Quota::per_day(1_000)));
+        let limiter = builder.build().expect("a limiter");
+        store.down(Some(StoreErrorKind::Unavailable));
+        let decision = limiter.check_n("id", 9).await.expect("a decision");
+        assert!(!decision.allowed);
+        assert_eq!(decision.retry_after, RetryAfter::Never);
+        assert_eq!(decision.violated, [0]);
+        assert_eq!(decision.decided_by, DecidedBy::Capacity);
+        assert!(decision.store_error.is_some());
+        let waited = limiter
+            .until_ready_n("id", 9, Duration::from_secs(60))
+            .await;
+        assert_eq!(waited.expect_err("never").kind(), ErrorKind::NeverAdmitted);
+        let stats = limiter.stats();
+        assert_eq!(
+            (stats.denied, stats.failed_open, stats.failed_closed),
+            (2, 0, 0)
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_policy_is_for_failures_that_stay_too_and_they_are_counted_apart() {
+    let (store, builder) = rig();
+    let limiter = builder.build().expect("a limiter");
+    let permanent = [
+        StoreErrorKind::Auth,
+        StoreErrorKind::Server,
+        StoreErrorKind::Protocol,
+        StoreErrorKind::Shutdown,
+        StoreErrorKind::Config,
+    ];
+    for kind in permanent {
+        store.down(Some(kind));
+        let decision = limiter.check("id").await.expect("a decision");
+        assert!(decision.allowed);
+        let error = decision.store_error.as_ref().expect("why");
+        assert_eq!(error.kind(), ErrorKind::Store(kind));
+        assert!(!error.to_string().contains("name"), "{error}");
+    }
+    store.down(Some(StoreErrorKind::Unavailable));
+    assert!(limiter.check("id").await.expect("a decision").allowed);
+    let stats = limiter.stats();
+    assert_eq!((stats.store_errors, stats.permanent_errors), (6, 5));
+}
+
+#[tokio::test]
+async fn a_refund_needs_the_store() {
+    let (store, builder) = rig();
+    let limiter = builder.build().expect("a limiter");
+    store.down(Some(StoreErrorKind::Unavailable));
+    let error = limiter
+        .refund("id", 1)
+        .await
+        .expect_err("the store is down");
+    assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Unavailable));
+    assert_eq!(limiter.stats().store_errors, 1);
 }
 
 #[tokio::test]
