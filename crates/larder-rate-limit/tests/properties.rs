@@ -364,6 +364,25 @@ proptest! {
         }
     }
 
+    /// Nor if its quota changes meanwhile.
+    #[test]
+    fn no_clock_locks_an_identity_whose_quota_changes(
+        algorithm in any_algorithm(), quotas in (window_quota(), window_quota()), longer in 1..10_000_u64, part in 0..1_000_u64
+    ) {
+        let (old, new) = quotas;
+        let old = Quota::new(old.limit(), old.period() * u32::try_from(longer).expect("a factor"));
+        let jump = span_us(&old) * part / 1_000;
+        let mut identity = Identity::new(algorithm, std::slice::from_ref(&old));
+        prop_assert!(identity.at(jump, old.limit().cast_signed()).allowed);
+        identity.requoted(algorithm, std::slice::from_ref(&new));
+        let limit = new.limit().cast_signed();
+        let decision = identity.at(0, limit);
+        let wait = retry_us(&decision).expect("a time");
+        // A log's hits stay where they are, a period of the new quota away at the most.
+        prop_assert!(wait <= 3 * span_us(&new), "{} of {}", wait, span_us(&new));
+        prop_assert!(identity.at(wait, limit).allowed);
+    }
+
     /// The share that was spent is kept, rounded up.
     #[test]
     fn a_changed_quota_keeps_the_share(algorithm in any_algorithm(), limits in (1..1_000_u64, 1..1_000_u64), periods in (1..100_u64, 1..100_u64), spent in 0..1_000_u64) {

@@ -15,7 +15,7 @@ local function read(record, at, limit, period, burst, now)
   local start, count, old_limit, old_period = struct.unpack('>I8I8I8I8', record, at)
   if not is_window(start, old_limit, old_period) or count > old_limit then return nil end
   local state = fresh(limit, period, burst, now)
-  start, state.repaired = come_back(start, old_period, now)
+  start, state.repaired = cut(start, old_period, period, now)
   local moment = math.max(now, start)
   if moment >= start + old_period then count = 0 end
   state.start, state.count = moment - moment % period, count

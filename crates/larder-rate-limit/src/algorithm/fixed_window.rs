@@ -59,7 +59,8 @@ impl State for FixedWindow {
         let start = record.try_get_u64().ok()?;
         let count = record.try_get_u64().ok()?;
         let limit = record.try_get_u64().ok().filter(|limit| count <= *limit)?;
-        let written = Written::checked(start, limit, record.try_get_u64().ok()?, now)?;
+        let period = record.try_get_u64().ok()?;
+        let written = Written::checked(start, limit, period, terms.period, now)?;
         let moment = now.max(written.start);
         let is_over = moment >= written.start + written.period;
         let count = if is_over { 0 } else { count };
@@ -68,7 +69,7 @@ impl State for FixedWindow {
             now,
             start: start_of(moment, terms.period),
             count,
-            repaired: written.came_back,
+            repaired: written.cut,
         };
         if !written.is_of(terms) {
             window.count = share(terms.rate, count, limit);

@@ -36,7 +36,7 @@ local function read(record, at, limit, period, burst, now)
     return nil
   end
   local state = fresh(limit, period, burst, now)
-  start, state.repaired = come_back(start, old_period, now)
+  start, state.repaired = cut(start, old_period, period, now)
   local moment = math.max(now, start)
   if moment >= start + 2 * old_period then
     start, before, count = moment - moment % old_period, 0, 0

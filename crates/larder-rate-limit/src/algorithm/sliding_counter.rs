@@ -130,7 +130,7 @@ impl State for SlidingCounter {
         let count = record.try_get_u64().ok()?;
         let limit = record.try_get_u64().ok()?;
         let period = record.try_get_u64().ok()?;
-        let written = Written::checked(start, limit, period, now)?;
+        let written = Written::checked(start, limit, period, terms.period, now)?;
         if before.max(count) > limit {
             return None;
         }
@@ -141,7 +141,7 @@ impl State for SlidingCounter {
             now,
             start,
             counts,
-            repaired: written.came_back,
+            repaired: written.cut,
         };
         if !written.is_of(terms) {
             let left = reset_us(counts, start + period - now, period);

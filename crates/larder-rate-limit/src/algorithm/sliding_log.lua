@@ -22,7 +22,7 @@ local function prune(state)
 end
 
 -- Makes hits of a clock that was over a period ahead hits of now.
-local function come_back(state)
+local function cut(state)
   local hits = {}
   for index = 0, state.count - 1 do
     local at, cost = hit(state, index)
@@ -41,7 +41,7 @@ local function read(record, at, limit, period, burst, now)
   state.count, state.total, state.hits, state.first = count, total, record, at + 8
   local last = hit(state, count - 1)
   if last > now + period then
-    come_back(state)
+    cut(state)
   elseif last + period <= now then
     return fresh(limit, period, burst, now), next_at
   else

@@ -82,7 +82,7 @@ impl SlidingLog {
     }
 
     /// Makes hits of a clock that was over a period ahead hits of now.
-    fn come_back(&mut self) {
+    fn cut(&mut self) {
         let mut hits = BytesMut::with_capacity(self.hits.len());
         for hit in self.hits() {
             let at = hit.at.min(self.now);
@@ -139,7 +139,7 @@ impl State for SlidingLog {
             return Some(Self::fresh(terms, now));
         };
         if last.at > now + terms.period {
-            log.come_back();
+            log.cut();
         } else if last.at + terms.period <= now {
             return Some(Self::fresh(terms, now));
         } else {

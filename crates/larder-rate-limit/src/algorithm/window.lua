@@ -4,8 +4,9 @@ local function is_window(start, limit, period)
     and period > 0 and period < 4503599627370496
 end
 
--- Where a window starts whose clock may have gone back: if it is over a period away, it is now's, which is true.
-local function come_back(start, period, now)
-  if start > now + period then return now - now % period, true end
+-- Where a window starts whose clock may have gone back, and whether it was cut: if it is over a period away, of the quota
+-- it was written under or of the one of now, it is now's.
+local function cut(start, period, new_period, now)
+  if start > now + math.min(period, new_period) then return now - now % period, true end
   return start, false
 end

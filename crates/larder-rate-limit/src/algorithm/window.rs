@@ -22,27 +22,29 @@ pub(super) struct Written {
     pub(super) start: u64,
     pub(super) limit: u64,
     pub(super) period: u64,
-    /// Whether its clock was over a period ahead, so that the window had to be made now's.
-    pub(super) came_back: bool,
+    /// Whether its clock was over a period ahead, so that the window is now's instead.
+    pub(super) cut: bool,
 }
 
 impl Written {
-    /// What is plausible, with the window brought back if the clock went back too far: an identity waits for its clock a
-    /// period and no longer.
-    pub(super) fn checked(start: u64, limit: u64, period: u64, now: u64) -> Option<Self> {
+    /// What is plausible, with the window cut if the clock went back too far: an identity waits for its clock a period and no
+    /// longer, of the quota it was written under and of the one of now, whose period is `new_period`.
+    pub(super) fn checked(
+        start: u64,
+        limit: u64,
+        period: u64,
+        new_period: u64,
+        now: u64,
+    ) -> Option<Self> {
         let sound = start < MOST_TIME
             && (1..=MOST_LIMIT).contains(&limit)
             && (1..MOST_TIME).contains(&period);
-        let came_back = start > now.saturating_add(period);
+        let cut = start > now.saturating_add(period.min(new_period));
         sound.then(|| Self {
-            start: if came_back {
-                start_of(now, period)
-            } else {
-                start
-            },
+            start: if cut { start_of(now, period) } else { start },
             limit,
             period,
-            came_back,
+            cut,
         })
     }
 
