@@ -61,7 +61,12 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
 
     /// A handle on the same limiter with other quotas, such as those of a tenant. It has the same identities, counters and
     /// policy; for an identity that is limited by other quotas than the last time, the share of each that was spent
-    /// is kept. Keep the handle: making it costs some allocations.
+    /// is kept. Quotas that this handle doesn't have are left as they are. Keep the handle: making it costs some
+    /// allocations.
+    ///
+    /// The quotas must follow from the identity. What was spent comes back at the rate of the quota that was written last: a
+    /// caller who can choose it, by a route, a header or a plan of his own, gains without bound. Whatever callers can choose
+    /// belongs into the identity, as in `(tenant, route)`.
     ///
     /// # Errors
     /// [`ErrorKind::Config`], as [`RateLimiterBuilder::build`].

@@ -128,6 +128,54 @@ async fn a_deploy_of_another_algorithm_admits_twice_the_quota_and_no_more() {
     }
 }
 
+/// States beyond the quotas of a handle are those of another one.
+#[tokio::test]
+async fn a_handle_with_fewer_quotas_keeps_what_was_spent_of_the_others() {
+    for algorithm in Algorithm::ALL {
+        for rig in Rig::both().await {
+            let quotas = [
+                Quota::per_second(10),
+                Quota::per_hour(20),
+                Quota::per_day(900),
+            ];
+            let one = rig.limiter(algorithm, quotas[0].clone());
+            let all = one.with_quotas(quotas).expect("a handle");
+            for _ in 0..2 {
+                assert!(all.check_n("id", 10).await.expect("a decision").allowed);
+                rig.advance(2 * SECOND).await;
+            }
+            for _ in 0..20 {
+                assert!(one.check("id").await.expect("a decision").allowed);
+                rig.advance(SECOND).await;
+            }
+            let _ = one.refund("id", 10).await.expect("a decision");
+            let refused = all.check("id").await.expect("a decision");
+            assert_eq!(refused.violated, [1], "{algorithm:?}: {refused:?}");
+            assert_eq!(refused.limits()[2].remaining, 880, "{algorithm:?}");
+            // But not longer than it matters.
+            rig.advance(48 * 3_600 * SECOND).await;
+            let all = all.peek("id").await.expect("a decision");
+            assert_eq!(all.reset_after, Duration::ZERO, "{algorithm:?}");
+        }
+    }
+}
+
+/// The named bound: what was spent comes back at the rate of the quota that was written last, so an identity whose caller
+/// may choose the quota has all of the largest, and then all of the smallest. What a caller can choose belongs into the identity.
+#[tokio::test]
+async fn a_caller_who_may_choose_the_quota_gains() {
+    for rig in Rig::both().await {
+        let hourly = rig.limiter(Algorithm::Gcra, Quota::per_hour(10));
+        let chosen = hourly
+            .with_quotas([Quota::per_second(10)])
+            .expect("a handle");
+        assert!(hourly.check_n("id", 10).await.expect("a decision").allowed);
+        assert!(!chosen.check_n("id", 10).await.expect("a decision").allowed);
+        rig.advance(SECOND).await;
+        assert!(hourly.check_n("id", 10).await.expect("a decision").allowed);
+    }
+}
+
 /// An identity that waits under a quota which is changed waits as the new one says, and no more.
 #[tokio::test]
 async fn a_refused_identity_moves_to_its_new_quota() {

@@ -420,8 +420,8 @@ async fn h_refused_hits_are_not_logged_and_hits_of_one_moment_are_several() {
         }
         let key = larder_store::Key::from_raw(b"larder:table:log:id").expect("a key");
         let record = rig.store().get(&key).await.expect("get").expect("a record");
-        // The head, two numbers, and five hits.
-        assert_eq!(record.len(), 6 + 8 + 5 * 10);
+        // The head, three numbers, and five hits.
+        assert_eq!(record.len(), 6 + 16 + 5 * 10);
     }
 }
 

@@ -138,7 +138,12 @@ impl Source {
         });
         let hits: Vec<_> = hits.collect();
         let total = self.random.random_range(0..40_u32);
-        let head = [count.to_be_bytes().to_vec(), total.to_be_bytes().to_vec()];
+        let period = self.number(1 << 53);
+        let head = [
+            count.to_be_bytes().to_vec(),
+            total.to_be_bytes().to_vec(),
+            period.to_be_bytes().to_vec(),
+        ];
         head.into_iter().chain(hits).collect()
     }
 
@@ -154,7 +159,7 @@ impl Source {
 
     fn described(&mut self) -> Vec<u8> {
         let mut record = [&b"LDR\x01R"[..], &[self.tag()]].concat();
-        for _ in 0..self.random.random_range(1..3) {
+        for _ in 0..self.random.random_range(1..5) {
             record.extend(self.state());
         }
         record

@@ -10,6 +10,8 @@ local function left(state)
   return state.start + state.period - state.now
 end
 
+local function terms(record, at) return window_terms(record, at + 16) end
+
 local function read(record, at, limit, period, burst, now)
   if #record < at + 31 then return nil end
   local start, count, old_limit, old_period = struct.unpack('>I8I8I8I8', record, at)

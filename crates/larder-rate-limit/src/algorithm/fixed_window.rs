@@ -78,6 +78,10 @@ impl State for FixedWindow {
         Some(window)
     }
 
+    fn terms(record: &[u8]) -> Option<Terms> {
+        Terms::of_window(record.get(16..)?)
+    }
+
     fn repaired(&self) -> bool {
         self.repaired
     }
@@ -92,6 +96,10 @@ impl State for FixedWindow {
 
     fn refund(&mut self, cost: u64) {
         self.count = self.count.saturating_sub(cost);
+    }
+
+    fn len(&self) -> usize {
+        32
     }
 
     fn write(&self, record: &mut BytesMut) {

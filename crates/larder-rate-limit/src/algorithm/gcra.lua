@@ -1,6 +1,13 @@
 -- GCRA, as gcra.rs describes it. State: tat_us:7 part:4 rate:4 full:7.
 local TAG = 'G'
 
+-- The rate, and a period and a burst that make the full backlog.
+local function terms(record, at)
+  if #record < at + 21 then return nil end
+  local rate, full = struct.unpack('>I4I7', record, at + 11)
+  return rate, full, 1
+end
+
 local function read(record, at, rate, period, burst, now)
   if #record < at + 21 then return nil end
   local tat, part, old_rate, old_full = struct.unpack('>I7I4I4I7', record, at)

@@ -69,6 +69,15 @@ impl State for Gcra {
         Some(Self(Backlog::carried(terms, now, ticks, written, cut)))
     }
 
+    fn terms(record: &[u8]) -> Option<Terms> {
+        let mut record = record.get(11..)?;
+        Some(Terms {
+            rate: u64::from(record.try_get_u32().ok()?),
+            period: record.try_get_uint(7).ok()?,
+            burst: 1,
+        })
+    }
+
     fn repaired(&self) -> bool {
         self.0.repaired
     }
@@ -83,6 +92,10 @@ impl State for Gcra {
 
     fn refund(&mut self, cost: u64) {
         self.0.refund(cost);
+    }
+
+    fn len(&self) -> usize {
+        22
     }
 
     fn write(&self, record: &mut BytesMut) {

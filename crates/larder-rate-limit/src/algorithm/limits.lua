@@ -3,9 +3,24 @@
 -- Reply: 'foreign', or the numbers of each limit, in order; the first of a limit that refuses as -1 - number.
 local HEAD = 'LDR\1R' .. TAG
 
--- The states of all limits; nil if the record is damaged.
+-- What a record has beyond the quotas that are asked for, and how long it matters: nothing if it is damaged.
+local function tail_of(record, from, now)
+  local at, longest = from, 0
+  while at <= #record do
+    local rate, period, burst = terms(record, at)
+    if not rate then return '', 0 end
+    local state
+    state, at = read(record, at, rate, period, burst, now)
+    if not state then return '', 0 end
+    longest = math.max(longest, left(state))
+  end
+  if longest == 0 then return '', 0 end
+  return record:sub(from), longest
+end
+
+-- The states of all limits, and the tail; nil if the record is damaged.
 local function states_of(record, quotas, now)
-  local states, at = {}, #HEAD + 1
+  local states, at, tail, longest = {}, #HEAD + 1, '', 0
   for quota = 1, #quotas, 24 do
     local rate, period, burst = struct.unpack('>I8I8I8', quotas, quota)
     local state
@@ -19,7 +34,8 @@ local function states_of(record, quotas, now)
     end
     states[#states + 1] = state
   end
-  return states
+  if record and at <= #record then tail, longest = tail_of(record, at, now) end
+  return states, tail, longest
 end
 
 -- What is written of a state: of a refused request only what reading repaired is written anew.
@@ -32,7 +48,8 @@ local function step(record, args, now)
   local cost, quotas = tonumber(args[1]), args[2]
   if record and record:sub(1, 5) ~= 'LDR\1R' then return nil, nil, nil, 'foreign' end
   local ours = record and record:sub(1, #HEAD) == HEAD and record
-  local states = states_of(ours, quotas, now) or states_of(nil, quotas, now)
+  local states, tail, longest = states_of(ours, quotas, now)
+  if not states then states, tail, longest = states_of(nil, quotas, now) end
   local refused, repaired = false, false
   for index = 1, #states do
     local state = states[index]
@@ -40,7 +57,7 @@ local function step(record, args, now)
     refused = refused or state.refused
     repaired = repaired or state.repaired
   end
-  local reply, parts, longest = {}, {HEAD}, 0
+  local reply, parts = {}, {HEAD}
   for index = 1, #states do
     local state = states[index]
     if cost < 0 then
@@ -59,5 +76,5 @@ local function step(record, args, now)
   if #reply == 1 then reply = reply[1] end
   if #parts == 1 or (longest == 0 and not record) then return nil, nil, nil, reply end
   if longest == 0 then return 'delete', nil, nil, reply end
-  return 'set', table.concat(parts), ceil_div(longest, 1000) + 100, reply
+  return 'set', table.concat(parts) .. tail, ceil_div(longest, 1000) + 100, reply
 end

@@ -3,6 +3,8 @@
 //! ```text
 //! record  "LDR" 1 'R' algorithm:1 state+        one state for each quota, in their order; integers are big-endian
 //! ```
+//!
+//! States beyond the quotas that are asked for are those of a handle with more of them, and are kept.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use larder_store::{Arg, Input, NewTtl, Outcome, Reply, Write};
@@ -39,6 +41,10 @@ pub(super) trait State: Sized {
     /// Takes a state from the front of a record and brings it to this moment and these terms, or finds it damaged.
     fn read(record: &mut Bytes, terms: Terms, now: u64) -> Option<Self>;
 
+    /// The terms that the state at the front of a record was written under, as far as [`read`](Self::read) and
+    /// [`left`](Self::left) need them.
+    fn terms(record: &[u8]) -> Option<Terms>;
+
     /// Whether reading made it better than the record is, so that it must be written even if the request is refused: it was
     /// cut, since its clock was far ahead, or the quota changed to one under which it is forgotten sooner.
     fn repaired(&self) -> bool;
@@ -51,6 +57,9 @@ pub(super) trait State: Sized {
 
     /// Gives back what was spent, as far as there is any.
     fn refund(&mut self, cost: u64);
+
+    /// How many bytes [`write`](Self::write) writes.
+    fn len(&self) -> usize;
 
     /// Writes what [`read`](Self::read) reads.
     fn write(&self, record: &mut BytesMut);
@@ -108,7 +117,10 @@ pub(super) fn apply<S: State>(input: Input<'_>) -> Outcome {
 }
 
 /// The limits of an identity, in the order of their quotas.
-struct Limits<S>(SmallVec<[Limit<S>; 1]>);
+struct Limits<S> {
+    limits: SmallVec<[Limit<S>; 1]>,
+    tail: Tail,
+}
 
 /// A state, and what it was read from: nothing if it is fresh.
 struct Limit<S> {
@@ -120,20 +132,25 @@ impl<S: State> Limits<S> {
     fn at(input: &Input<'_>, terms: &[Terms]) -> Self {
         let now = input.now.as_micros();
         let ours = input.record.and_then(|record| body(record, S::TAG));
-        let fresh = || {
-            terms
-                .iter()
-                .map(|terms| Limit::fresh(*terms, now))
-                .collect()
-        };
-        Self(
-            ours.and_then(|ours| read(ours, terms, now))
-                .unwrap_or_else(fresh),
-        )
+        let fresh = |terms: &Terms| Limit::fresh(*terms, now);
+        ours.and_then(|ours| Self::read(ours, terms, now))
+            .unwrap_or_else(|| Self {
+                limits: terms.iter().map(fresh).collect(),
+                tail: Tail::default(),
+            })
+    }
+
+    fn read(mut record: Bytes, terms: &[Terms], now: u64) -> Option<Self> {
+        let limits = terms
+            .iter()
+            .map(|terms| Limit::read(&mut record, *terms, now));
+        let limits = limits.collect::<Option<_>>()?;
+        let tail = Tail::read::<S>(record, now).unwrap_or_default();
+        Some(Self { limits, tail })
     }
 
     fn states(&self) -> impl Iterator<Item = &S> {
-        self.0.iter().map(|limit| &limit.state)
+        self.limits.iter().map(|limit| &limit.state)
     }
 
     fn repaired(&self) -> bool {
@@ -147,7 +164,7 @@ impl<S: State> Limits<S> {
     }
 
     fn change(&mut self, asked: &Asked, refused: bool) {
-        for Limit { state, .. } in &mut self.0 {
+        for Limit { state, .. } in &mut self.limits {
             if asked.refund > 0 {
                 state.refund(asked.refund);
             } else if asked.spend > 0 && !refused {
@@ -172,7 +189,7 @@ impl<S: State> Limits<S> {
     }
 
     fn write(&self, refused: bool, there: bool) -> Write {
-        let left_us = self.states().map(S::left).max().unwrap_or(0);
+        let left_us = self.states().map(S::left).fold(self.tail.left_us, u64::max);
         match (left_us, there) {
             (0, false) => Write::Keep,
             (0, true) => Write::Delete,
@@ -185,17 +202,39 @@ impl<S: State> Limits<S> {
 
     /// Of a refused request only what reading repaired is written anew.
     fn to_bytes(&self, refused: bool) -> Bytes {
-        let mut record = BytesMut::with_capacity(OURS.len() + 1 + 40 * self.0.len());
+        let states: usize = self.states().map(S::len).sum();
+        let mut record = BytesMut::with_capacity(OURS.len() + 1 + states + self.tail.written.len());
         record.put_slice(OURS);
         record.put_u8(S::TAG);
-        for Limit { state, written } in &self.0 {
+        for Limit { state, written } in &self.limits {
             if refused && !state.repaired() {
                 record.put_slice(written);
             } else {
                 state.write(&mut record);
             }
         }
+        record.put_slice(&self.tail.written);
         record.freeze()
+    }
+}
+
+/// What a record has beyond the quotas that are asked for, and how long it matters: another handle has more of them.
+#[derive(Default)]
+struct Tail {
+    written: Bytes,
+    left_us: u64,
+}
+
+impl Tail {
+    /// None if it is damaged, or matters no more.
+    fn read<S: State>(written: Bytes, now: u64) -> Option<Self> {
+        let (mut record, mut left_us) = (written.clone(), 0);
+        while !record.is_empty() {
+            let terms = S::terms(&record)?;
+            let state = S::read(&mut record, terms, now)?;
+            left_us = state.left().max(left_us);
+        }
+        (left_us > 0).then_some(Self { written, left_us })
     }
 }
 
@@ -207,7 +246,7 @@ impl<S: State> Limit<S> {
         }
     }
 
-    /// Takes one from the front of a record.
+    /// Takes one from the front of a record. Quotas that the record doesn't reach are fresh.
     fn read(record: &mut Bytes, terms: Terms, now: u64) -> Option<Self> {
         if record.is_empty() {
             return Some(Self::fresh(terms, now));
@@ -223,14 +262,6 @@ impl<S: State> Limit<S> {
 fn body(record: &Bytes, tag: u8) -> Option<Bytes> {
     let found = record.get(OURS.len())?;
     (*found == tag).then(|| record.slice(OURS.len() + 1..))
-}
-
-/// Quotas that the record doesn't reach are fresh.
-fn read<S: State>(mut record: Bytes, terms: &[Terms], now: u64) -> Option<SmallVec<[Limit<S>; 1]>> {
-    let limits = terms
-        .iter()
-        .map(|terms| Limit::read(&mut record, *terms, now));
-    limits.collect()
 }
 
 /// Whether a script's reply says that the record is somebody else's.

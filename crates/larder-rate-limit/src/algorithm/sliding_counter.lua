@@ -29,6 +29,8 @@ local function carry(state, moment, old_limit, old_period)
   state.count = share(state.limit, math.min(spent, old_limit), old_limit)
 end
 
+local function terms(record, at) return window_terms(record, at + 24) end
+
 local function read(record, at, limit, period, burst, now)
   if #record < at + 39 then return nil end
   local start, before, count, old_limit, old_period = struct.unpack('>I8I8I8I8I8', record, at)

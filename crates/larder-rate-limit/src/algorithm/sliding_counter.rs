@@ -151,6 +151,10 @@ impl State for SlidingCounter {
         Some(counter)
     }
 
+    fn terms(record: &[u8]) -> Option<Terms> {
+        Terms::of_window(record.get(24..)?)
+    }
+
     fn repaired(&self) -> bool {
         self.repaired
     }
@@ -169,6 +173,10 @@ impl State for SlidingCounter {
         let rest = cost.saturating_sub(self.counts.count);
         self.counts.count = self.counts.count.saturating_sub(cost);
         self.counts.before = self.counts.before.saturating_sub(rest);
+    }
+
+    fn len(&self) -> usize {
+        40
     }
 
     fn write(&self, record: &mut BytesMut) {

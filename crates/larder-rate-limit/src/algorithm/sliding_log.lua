@@ -1,4 +1,4 @@
--- Sliding window log, as sliding_log.rs describes it. State: count:4 total:4 (at_us:8 cost:2)*count, the oldest first.
+-- Sliding window log, as sliding_log.rs describes it. State: count:4 total:4 period:8 (at_us:8 cost:2)*count, the oldest first.
 local TAG = 'L'
 local HIT = 10
 
@@ -31,14 +31,22 @@ local function cut(state)
   state.hits, state.first, state.repaired = table.concat(hits), 1, true
 end
 
+-- The limit is in no record, and does not matter.
+local function terms(record, at)
+  if #record < at + 15 then return nil end
+  local period = struct.unpack('>I8', record, at + 8)
+  if period <= 0 or period >= 4503599627370496 then return nil end
+  return 1, period, 1
+end
+
 local function read(record, at, limit, period, burst, now)
-  if #record < at + 7 then return nil end
+  if #record < at + 15 then return nil end
   local count, total = struct.unpack('>I4I4', record, at)
-  local next_at = at + 8 + count * HIT
+  local next_at = at + 16 + count * HIT
   if #record < next_at - 1 then return nil end
   local state = fresh(limit, period, burst, now)
   if count == 0 then return state, next_at end
-  state.count, state.total, state.hits, state.first = count, total, record, at + 8
+  state.count, state.total, state.hits, state.first = count, total, record, at + 16
   local last = hit(state, count - 1)
   if last > now + period then
     cut(state)
@@ -74,7 +82,7 @@ end
 local function write(state)
   local hits = state.hits:sub(state.first, state.first + state.count * HIT - 1)
   local count = state.count + (state.new and 1 or 0)
-  return struct.pack('>I4I4', count, state.total) .. hits .. (state.new or '')
+  return struct.pack('>I4I4I8', count, state.total, state.period) .. hits .. (state.new or '')
 end
 
 -- How long the hit at this moment counts yet.

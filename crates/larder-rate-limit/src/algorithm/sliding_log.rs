@@ -1,7 +1,7 @@
 //! Sliding window log: every hit of the last period with its moment and cost. Exact, and as large as the limit.
 //!
 //! ```text
-//! state   count:4 total:4 (at_us:8 cost:2)*count         the oldest first; total: the sum of the costs
+//! state   count:4 total:4 period:8 (at_us:8 cost:2)*count         the oldest first; total: the sum of the costs
 //! ```
 //!
 //! A hit counts for one period: hits at the same moment are as many. Refused requests are not logged. Of a changed quota
@@ -15,6 +15,7 @@ use super::{
     Report, Terms,
     limits::{self, Numbers, State},
     share,
+    window::{MOST_LIMIT, MOST_TIME},
 };
 
 pub(super) static SCRIPT: Script = Script::new(
@@ -23,6 +24,8 @@ pub(super) static SCRIPT: Script = Script::new(
     limits::apply::<SlidingLog>,
 );
 
+/// The bytes before the hits of a state.
+const HEAD: usize = 4 + 4 + 8;
 /// The bytes of a hit in a record.
 const HIT: usize = 8 + 2;
 
@@ -129,6 +132,7 @@ impl State for SlidingLog {
     fn read(record: &mut Bytes, terms: Terms, now: u64) -> Option<Self> {
         let count = usize::try_from(record.try_get_u32().ok()?).ok()?;
         let total = u64::from(record.try_get_u32().ok()?);
+        let _period = record.try_get_u64().ok()?;
         let len = count.checked_mul(HIT).filter(|len| *len <= record.len())?;
         let mut log = Self {
             total,
@@ -147,6 +151,16 @@ impl State for SlidingLog {
         }
         log.prune();
         Some(log)
+    }
+
+    /// The limit is in no record, and does not matter.
+    fn terms(record: &[u8]) -> Option<Terms> {
+        let period = record.get(8..)?.try_get_u64().ok()?;
+        (1..MOST_TIME).contains(&period).then_some(Terms {
+            rate: MOST_LIMIT,
+            period,
+            burst: MOST_LIMIT,
+        })
     }
 
     fn repaired(&self) -> bool {
@@ -178,10 +192,16 @@ impl State for SlidingLog {
         }
     }
 
+    fn len(&self) -> usize {
+        let new = if self.new.is_some() { HIT } else { 0 };
+        HEAD + self.hits.len() + new
+    }
+
     fn write(&self, record: &mut BytesMut) {
         let count = self.hits.len() / HIT + usize::from(self.new.is_some());
         record.put_uint(count as u64, 4);
         record.put_uint(self.total, 4);
+        record.put_u64(self.terms.period);
         record.put_slice(&self.hits);
         if let Some(new) = self.new {
             new.write(record);

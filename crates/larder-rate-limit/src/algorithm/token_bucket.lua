@@ -1,6 +1,13 @@
 -- Token bucket, as token_bucket.rs describes it. State: level:8 last_us:8 rate:4 full:8.
 local TAG = 'B'
 
+-- The rate, and a period and a burst that make the full bucket.
+local function terms(record, at)
+  if #record < at + 27 then return nil end
+  local rate, full = struct.unpack('>I4I8', record, at + 16)
+  return rate, full, 1
+end
+
 local function read(record, at, rate, period, burst, now)
   if #record < at + 27 then return nil end
   local level, last, old_rate, old_full = struct.unpack('>I8I8I4I8', record, at)

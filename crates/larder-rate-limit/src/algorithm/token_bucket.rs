@@ -57,6 +57,15 @@ impl State for TokenBucket {
         Some(Self(Backlog::carried(terms, now, backlog, written, cut)))
     }
 
+    fn terms(record: &[u8]) -> Option<Terms> {
+        let mut record = record.get(16..)?;
+        Some(Terms {
+            rate: u64::from(record.try_get_u32().ok()?),
+            period: record.try_get_u64().ok()?,
+            burst: 1,
+        })
+    }
+
     fn repaired(&self) -> bool {
         self.0.repaired
     }
@@ -71,6 +80,10 @@ impl State for TokenBucket {
 
     fn refund(&mut self, cost: u64) {
         self.0.refund(cost);
+    }
+
+    fn len(&self) -> usize {
+        28
     }
 
     fn write(&self, record: &mut BytesMut) {

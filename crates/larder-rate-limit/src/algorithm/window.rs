@@ -2,6 +2,8 @@
 //!
 //! A window starts at a multiple of its period since the Unix epoch, by the store's clock.
 
+use bytes::Buf;
+
 use super::Terms;
 
 pub(super) const LUA: &str = include_str!("window.lua");
@@ -10,6 +12,18 @@ pub(super) const LUA: &str = include_str!("window.lua");
 pub(super) const MOST_LIMIT: u64 = 1 << 50;
 /// Times and periods end here, in microseconds; that is in the year 2112.
 pub(super) const MOST_TIME: u64 = 1 << 52;
+
+impl Terms {
+    /// The terms that a state was written under, whose limit and period are next.
+    pub(super) fn of_window(mut record: &[u8]) -> Option<Self> {
+        let limit = record.try_get_u64().ok()?;
+        Some(Self {
+            rate: limit,
+            period: record.try_get_u64().ok()?,
+            burst: limit,
+        })
+    }
+}
 
 /// The window that a moment is in.
 pub(super) const fn start_of(moment: u64, period: u64) -> u64 {
