@@ -31,25 +31,24 @@ pub(crate) struct Plan {
 pub(crate) enum Action {
     /// Spends this much, if it fits.
     Spend(u64),
-    /// Looks.
-    Peek,
+    /// Looks whether this much fits.
+    Peek(u64),
     /// Gives this much back.
     Refund(u64),
 }
 
 impl Action {
-    /// What is asked for: 0 unless it is to spend.
+    /// What is asked for: 0 for a refund.
     pub(crate) const fn cost(self) -> u64 {
         match self {
-            Self::Spend(cost) => cost,
-            Self::Peek | Self::Refund(_) => 0,
+            Self::Spend(cost) | Self::Peek(cost) => cost,
+            Self::Refund(_) => 0,
         }
     }
 
     const fn argument(self) -> i64 {
         match self {
-            Self::Spend(cost) => bounded(cost),
-            Self::Peek => 0,
+            Self::Spend(cost) | Self::Peek(cost) => bounded(cost),
             Self::Refund(cost) => -bounded(cost),
         }
     }
@@ -106,9 +105,13 @@ impl Plan {
     }
 
     pub(crate) fn update(&self, action: Action) -> Update {
-        Update::new(self.algorithm.script())
+        let update = Update::new(self.algorithm.script())
             .arg(action.argument())
-            .arg(self.packed.clone())
+            .arg(self.packed.clone());
+        match action {
+            Action::Peek(_) => update.arg(1),
+            Action::Spend(_) | Action::Refund(_) => update,
+        }
     }
 
     /// What the reply to an update says.

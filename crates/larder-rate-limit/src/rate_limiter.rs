@@ -161,12 +161,25 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         keys.into_iter().zip(checks).map(decide).collect()
     }
 
-    /// How the identity stands. Always `allowed`, since nothing is asked for, and writes nothing. One round trip.
+    /// How the identity stands, and whether one would be admitted. Spends and writes nothing, and counts as no request. One round
+    /// trip.
     ///
     /// # Errors
     /// As [`check`](Self::check).
     pub async fn peek(&self, id: &K) -> Result<Decision> {
-        self.run(id, Action::Peek).await
+        self.peek_n(id, 1).await
+    }
+
+    /// How the identity stands, whether `cost` would be admitted, and if not, when: as [`check_n`](Self::check_n) would say, with
+    /// nothing spent. Somebody else may spend until then, so this is for showing, and `check_n` for deciding.
+    ///
+    /// For an identity that was limited by another quota the last time it is an estimate: what was spent flows back as that one says
+    /// until something is written under this one.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub async fn peek_n(&self, id: &K, cost: u64) -> Result<Decision> {
+        self.run(id, Action::Peek(cost)).await
     }
 
     /// Gives back what was spent, for work that was not done after all, and says how the identity stands then. Never more

@@ -28,6 +28,13 @@ impl Steps {
         self.0.update(action(cost))
     }
 
+    /// The update that looks whether a cost fits. What its reply says is what it would say if the cost were spent, but for what is
+    /// left.
+    #[must_use]
+    pub fn look(&self, cost: u64) -> Update {
+        self.0.update(Action::Peek(cost))
+    }
+
     /// What the reply to it says.
     ///
     /// # Errors
@@ -45,7 +52,7 @@ pub fn reset() -> Update {
 
 const fn action(cost: i64) -> Action {
     match cost {
-        0 => Action::Peek,
+        0 => Action::Peek(0),
         1.. => Action::Spend(cost.unsigned_abs()),
         _ => Action::Refund(cost.unsigned_abs()),
     }

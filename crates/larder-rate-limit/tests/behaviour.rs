@@ -249,6 +249,26 @@ async fn looking_writes_nothing_and_counts_as_nothing() {
 }
 
 #[tokio::test]
+async fn looking_says_whether_a_cost_fits_and_when() {
+    for algorithm in [Algorithm::Gcra, Algorithm::TokenBucket] {
+        for rig in Rig::both().await {
+            let limiter = rig.limiter(algorithm, Quota::per_second(4));
+            assert!(limiter.check_n("id", 3).await.expect("a decision").allowed);
+            let one = limiter.peek("id").await.expect("a decision");
+            assert!(one.allowed && one.retry_after == RetryAfter::ZERO && one.remaining == 1);
+            let three = limiter.peek_n("id", 3).await.expect("a decision");
+            assert_eq!((three.allowed, &three.violated[..]), (false, &[0][..]));
+            assert_eq!(three.retry_after, RetryAfter::After(SECOND / 2));
+            let five = limiter.peek_n("id", 5).await.expect("a decision");
+            assert_eq!(five.retry_after, RetryAfter::Never);
+            assert!(limiter.check("id").await.expect("a decision").allowed);
+            assert!(!limiter.peek("id").await.expect("a decision").allowed);
+            assert_eq!((limiter.stats().allowed, limiter.stats().denied), (2, 0));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_reset_forgets() {
     for rig in Rig::both().await {
         let limiter = rig.limiter(Algorithm::SlidingLog, Quota::per_minute(3));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use larder_rate_limit::{Algorithm, Decision, Quota, RetryAfter, steps::Steps};
-use larder_store::{Timestamp, Write};
+use larder_store::{Timestamp, Update, Write};
 use proptest::prelude::*;
 
 const START_US: u64 = 1_700_000_000_000_000;
@@ -30,8 +30,16 @@ impl Identity {
     }
 
     fn at(&mut self, now_us: u64, cost: i64) -> Decision {
+        self.run(now_us, cost, &self.steps.update(cost))
+    }
+
+    fn look(&mut self, now_us: u64, cost: u64) -> Decision {
+        self.run(now_us, cost.cast_signed(), &self.steps.look(cost))
+    }
+
+    fn run(&mut self, now_us: u64, cost: i64, update: &Update) -> Decision {
         let now = Timestamp::from_micros(START_US + now_us);
-        let outcome = self.steps.update(cost).apply(self.record.as_ref(), now);
+        let outcome = update.apply(self.record.as_ref(), now);
         match outcome.write {
             Write::Set(bytes, _) | Write::SetOrDelete(bytes, _) => self.record = Some(bytes),
             Write::Delete => self.record = None,
@@ -328,6 +336,26 @@ proptest! {
         }
         prop_assert!(!hammered.at(offset + wait - 1, 1).allowed);
         prop_assert!(hammered.at(offset + wait, 1).allowed);
+    }
+
+    /// Looking says what spending would.
+    #[test]
+    fn looking_is_spending_without_it(algorithm in any_algorithm(), quotas in prop::collection::vec(window_quota(), 1..3), traffic in traffic()) {
+        let mut identity = Identity::new(algorithm, &quotas);
+        let mut now = 0;
+        for (gap, cost) in traffic {
+            now += gap;
+            let before = identity.record.clone();
+            let seen = identity.look(now, cost.unsigned_abs());
+            prop_assert_eq!(&identity.record, &before);
+            let spent = identity.at(now, cost);
+            prop_assert_eq!((seen.allowed, &seen.violated), (spent.allowed, &spent.violated));
+            prop_assert_eq!(seen.retry_after, spent.retry_after);
+            let left = if spent.allowed { cost.unsigned_abs() } else { 0 };
+            for (seen, spent) in seen.limits().iter().zip(spent.limits()) {
+                prop_assert_eq!(seen.remaining, spent.remaining + left);
+            }
+        }
     }
 
     #[test]

@@ -63,7 +63,10 @@ impl Subject {
                 continue;
             };
             let about = format!("{about}, row {at}: {row:?} got {decision:?}");
-            let allowed = matches!(row, Admit(..) | Peek(_) | Refund(..));
+            let allowed = match row {
+                Peek(left) => *left > 0,
+                row => matches!(row, Admit(..) | Refund(..)),
+            };
             assert_eq!(decision.allowed, allowed, "{about}");
             assert_eq!(decision.violated.is_empty(), allowed, "{about}");
             let never = decision.retry_after == RetryAfter::Never;

@@ -202,7 +202,10 @@ impl Source {
         let steps = Steps::new(self.algorithm, quotas.clone()).expect("steps");
         Case {
             record: self.record(&quotas),
-            update: steps.update(cost),
+            update: match self.random.random_range(0..8) {
+                0 => steps.look(cost.unsigned_abs()),
+                _ => steps.update(cost),
+            },
             now: Timestamp::from_micros(NOW_US + self.number(100 * SECOND_US)),
         }
     }

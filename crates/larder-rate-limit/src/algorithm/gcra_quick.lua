@@ -2,7 +2,7 @@
 -- `complete` makes the step for all cases.
 local function step(record, args, now)
   local cost, quotas = tonumber(args[1]), args[2]
-  if cost <= 0 or #quotas ~= 24 then return complete()(record, args, now) end
+  if cost <= 0 or args[3] or #quotas ~= 24 then return complete()(record, args, now) end
   local rate, period, burst = struct.unpack('>I8I8I8', quotas)
   local full, backlog = burst * period, 0
   if record then

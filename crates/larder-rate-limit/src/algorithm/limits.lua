@@ -1,5 +1,5 @@
 -- Decides by all limits of an identity at once.
--- KEYS[1] the record. ARGV: cost (0 looks, below 0 gives back), quotas (rate:8 period:8 burst:8)+.
+-- KEYS[1] the record. ARGV: cost (below 0 gives back), quotas (rate:8 period:8 burst:8)+, and anything if it only looks.
 -- Reply: 'foreign', or the numbers of each limit, in order; the first of a limit that refuses as -1 - number.
 local HEAD = 'LDR\1R' .. TAG
 
@@ -50,7 +50,7 @@ local function step(record, args, now)
   local ours = record and record:sub(1, #HEAD) == HEAD and record
   local states, tail, longest = states_of(ours, quotas, now)
   if not states then states, tail, longest = states_of(nil, quotas, now) end
-  local refused, repaired = false, false
+  local refused, repaired, changes = false, false, cost ~= 0 and not args[3]
   for index = 1, #states do
     local state = states[index]
     state.refused = cost > 0 and not fits(state, cost)
@@ -62,13 +62,13 @@ local function step(record, args, now)
     local state = states[index]
     if cost < 0 then
       refund(state, -cost)
-    elseif cost > 0 and not refused then
+    elseif changes and not refused then
       spend(state, cost)
     end
     local first = #reply + 1
     report(state, cost, reply)
     if state.refused then reply[first] = -1 - reply[first] end
-    if cost ~= 0 and (repaired or not refused) then
+    if changes and (repaired or not refused) then
       parts[#parts + 1] = part_of(state, record, refused)
       longest = math.max(longest, left(state))
     end

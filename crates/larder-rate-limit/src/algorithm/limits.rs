@@ -67,48 +67,54 @@ pub(super) trait State: Sized {
     /// For how many microseconds the state differs from a fresh one.
     fn left(&self) -> u64;
 
-    /// Adds what the client must know to report, given what was asked (0 unless it was to spend). The first number is not
+    /// Adds what the client must know to report, given the cost that was asked for, or 0. The first number is not
     /// negative.
     fn report(&self, cost: u64, numbers: &mut Numbers);
 }
 
-/// The arguments of a step: a cost (0 looks, below 0 gives back) and terms.
-struct Asked {
-    spend: u64,
+/// The arguments of a step: a cost (below 0 gives back), terms, and a flag if it only looks.
+struct Request {
+    cost: u64,
     refund: u64,
     terms: SmallVec<[Terms; 1]>,
+    looks: bool,
 }
 
-impl Asked {
+impl Request {
     fn read(args: &[Arg]) -> Option<Self> {
-        let [cost, terms] = args else { return None };
+        let [cost, terms, looks @ ..] = args else {
+            return None;
+        };
         let (terms, _) = terms.as_bytes().as_chunks();
         Some(Self {
-            spend: u64::try_from(cost.as_int()).unwrap_or(0),
+            cost: u64::try_from(cost.as_int()).unwrap_or(0),
             refund: u64::try_from(-cost.as_int()).unwrap_or(0),
             terms: terms.iter().map(Terms::unpack).collect(),
+            looks: !looks.is_empty(),
         })
     }
 
     fn changes(&self) -> bool {
-        self.spend > 0 || self.refund > 0
+        !self.looks && (self.cost > 0 || self.refund > 0)
     }
 }
 
 /// The Rust twin of every algorithm's script.
 pub(super) fn apply<S: State>(input: Input<'_>) -> Outcome {
-    let Some(asked) = Asked::read(input.args) else {
+    let Some(request) = Request::read(input.args) else {
         return Outcome::keep(Reply::Nil);
     };
     if input.record.is_some_and(|record| !record.starts_with(OURS)) {
         return Outcome::keep(Reply::Bytes(Bytes::from_static(FOREIGN)));
     }
-    let mut limits = Limits::<S>::at(&input, &asked.terms);
-    let refusals = limits.refusals(asked.spend);
+    let mut limits = Limits::<S>::at(&input, &request.terms);
+    let refusals = limits.refusals(request.cost);
     let refused = refusals.contains(&true);
-    limits.change(&asked, refused);
-    let reply = limits.reply(&asked, &refusals);
-    let write = if asked.changes() && (!refused || limits.repaired()) {
+    if request.changes() {
+        limits.change(&request, refused);
+    }
+    let reply = limits.reply(&request, &refusals);
+    let write = if request.changes() && (!refused || limits.repaired()) {
         limits.write(refused, input.record.is_some())
     } else {
         Write::Keep
@@ -163,21 +169,21 @@ impl<S: State> Limits<S> {
         self.states().map(refuses).collect()
     }
 
-    fn change(&mut self, asked: &Asked, refused: bool) {
+    fn change(&mut self, request: &Request, refused: bool) {
         for Limit { state, .. } in &mut self.limits {
-            if asked.refund > 0 {
-                state.refund(asked.refund);
-            } else if asked.spend > 0 && !refused {
-                state.spend(asked.spend);
+            if request.refund > 0 {
+                state.refund(request.refund);
+            } else if !refused {
+                state.spend(request.cost);
             }
         }
     }
 
-    fn reply(&self, asked: &Asked, refusals: &[bool]) -> Reply {
+    fn reply(&self, request: &Request, refusals: &[bool]) -> Reply {
         let mut numbers = Numbers::new();
         for (state, refused) in self.states().zip(refusals) {
             let first = numbers.len();
-            state.report(asked.spend, &mut numbers);
+            state.report(request.cost, &mut numbers);
             if *refused {
                 numbers[first] = -1 - numbers[first];
             }
