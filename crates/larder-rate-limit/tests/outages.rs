@@ -7,7 +7,8 @@ use larder_rate_limit::{
     Algorithm, DecidedBy, ErrorKind, Quota, RateLimiter, RateLimiterBuilder, RetryAfter,
     StoreErrorKind,
 };
-use larder_testing::{Fault, FaultStore, Operation};
+use larder_redis::RedisStore;
+use larder_testing::{Fault, FaultStore, Operation, RedisServer};
 
 const DOWN: [StoreErrorKind; 4] = [
     StoreErrorKind::Unavailable,
@@ -237,6 +238,70 @@ async fn the_policy_is_for_failures_that_stay_too_and_they_are_counted_apart() {
     assert!(limiter.check("id").await.expect("a decision").allowed);
     let stats = limiter.stats();
     assert_eq!((stats.store_errors, stats.permanent_errors), (6, 5));
+}
+
+/// The named bound: a server that is full and may not evict is down, for those who ask for an identity it doesn't know.
+#[tokio::test]
+async fn a_full_server_is_down_for_a_limiter() {
+    let server = RedisServer::builder()
+        .directive("maxmemory-policy", "noeviction")
+        .start()
+        .await
+        .expect("a server");
+    let policies = [
+        RateLimiterBuilder::fail_open,
+        RateLimiterBuilder::fail_closed,
+        |builder| RateLimiterBuilder::fail_local(builder, 0.5),
+    ];
+    let mut limiters = Vec::new();
+    for policy in policies {
+        let store = RedisStore::connect(&server.url()).await.expect("a store");
+        let builder = RateLimiter::<str>::builder(store, "full").quota(Quota::per_hour(2));
+        limiters.push(policy(builder).build().expect("a limiter"));
+    }
+    let [open, closed, local] = &limiters[..] else {
+        panic!("three limiters");
+    };
+    let full = server.command::<String>(&["CONFIG", "SET", "maxmemory", "1"]);
+    full.await.expect("CONFIG SET");
+    for _ in 0..5 {
+        let decision = open.check("id").await.expect("a decision");
+        assert!(decision.allowed, "{decision:?}");
+        let error = decision.store_error.expect("why");
+        assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::OutOfMemory));
+    }
+    let error = closed.check("id").await.expect_err("closed");
+    assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::OutOfMemory));
+    for allowed in [true, false] {
+        let decision = local.check("id").await.expect("a decision");
+        assert_eq!(decision.allowed, allowed, "{decision:?}");
+        assert_eq!(decision.decided_by, DecidedBy::Local);
+    }
+}
+
+/// What is evicted then is what would have expired next.
+#[tokio::test]
+async fn a_full_server_that_evicts_what_expires_next_still_decides() {
+    let server = RedisServer::builder()
+        .directive("maxmemory-policy", "volatile-ttl")
+        .start()
+        .await
+        .expect("a server");
+    let fill = "for i = 1, 5000 do redis.call('SET', 'cached:' .. i, string.rep('x', 1000), 'EX', 60) end return \
+                tonumber(redis.call('INFO', 'memory'):match('used_memory:(%d+)'))";
+    let used = server.command::<u64>(&["EVAL", fill, "0"]).await;
+    let most = (used.expect("a number") - 500_000).to_string();
+    let set = ["CONFIG", "SET", "maxmemory", &most];
+    let set = server.command::<String>(&set).await;
+    set.expect("CONFIG SET");
+    let store = RedisStore::connect(&server.url()).await.expect("a store");
+    let builder = RateLimiter::<str>::builder(store, "full").quota(Quota::per_hour(2));
+    let limiter = builder.fail_closed().build().expect("a limiter");
+    for allowed in [true, true, false, false] {
+        let decision = limiter.check("id").await.expect("a decision");
+        assert_eq!(decision.allowed, allowed, "{decision:?}");
+        assert_eq!(decision.decided_by, DecidedBy::Store);
+    }
 }
 
 #[tokio::test]
