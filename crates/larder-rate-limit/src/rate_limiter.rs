@@ -93,15 +93,12 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     /// # Errors
     /// As [`check`](Self::check).
     pub async fn check_n(&self, id: &K, cost: u64) -> Result<Decision> {
-        let key = self.key(id)?;
         let action = Action::Spend(cost);
         if !self.shared.remote || cost == 0 {
-            let answer = self.shared.ask(&key, &self.plans, action).await;
-            let decision = self.shared.settle(&self.plans, &key, action, answer);
-            return self.shared.counted(decision);
+            return self.shared.counted(self.run(id, action).await);
         }
         let ask = Ask {
-            key,
+            key: self.key(id)?,
             cost,
             plans: Arc::clone(&self.plans),
         };
@@ -153,10 +150,10 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         let decide = |(key, (_, cost)): (Result<Key>, &(&K, u64))| {
             let key = key?;
             let reply = replies.next().unwrap_or_else(|| Err(lost()));
-            let decision = self
-                .shared
-                .decide(&self.plans, &key, Action::Spend(*cost), reply);
-            self.shared.counted(decision)
+            let action = Action::Spend(*cost);
+            let answer = self.plans.answer(action, reply);
+            self.shared
+                .counted(self.shared.settle(&self.plans, &key, action, answer))
         };
         keys.into_iter().zip(checks).map(decide).collect()
     }
@@ -273,9 +270,8 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
 
     async fn run(&self, id: &K, action: Action) -> Result<Decision> {
         let key = self.key(id)?;
-        let update = self.plans.plan.update(action);
-        let reply = self.shared.store.update(&key, &update).await;
-        self.shared.decide(&self.plans, &key, action, reply)
+        let answer = self.shared.ask(&key, &self.plans, action).await;
+        self.shared.settle(&self.plans, &key, action, answer)
     }
 }
 

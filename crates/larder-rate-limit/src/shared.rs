@@ -42,6 +42,16 @@ pub(crate) struct Plans {
     local: Option<Plan>,
 }
 
+impl Plans {
+    /// What the store's reply says.
+    pub(crate) fn answer(&self, action: Action, reply: larder_store::Result<Reply>) -> Answer {
+        match reply {
+            Ok(reply) => self.plan.decision(action, reply).map_err(Unanswered::Other),
+            Err(error) => Err(Unanswered::Store(error)),
+        }
+    }
+}
+
 impl Shared {
     pub(crate) fn new(store: Arc<dyn Store>, namespace: Namespace, policy: Policy) -> Self {
         let nobody = namespace.key("");
@@ -83,13 +93,7 @@ impl Shared {
     /// Asks the store.
     pub(crate) async fn ask(&self, key: &Key, plans: &Plans, action: Action) -> Answer {
         let update = plans.plan.update(action);
-        match self.store.update(key, &update).await {
-            Ok(reply) => plans
-                .plan
-                .decision(action, reply)
-                .map_err(Unanswered::Other),
-            Err(error) => Err(Unanswered::Store(error)),
-        }
+        plans.answer(action, self.store.update(key, &update).await)
     }
 
     /// The answer or, if the store failed, what the policy says.
@@ -100,39 +104,17 @@ impl Shared {
         action: Action,
         answer: Answer,
     ) -> Result<Decision> {
-        match answer {
-            Ok(decision) => Ok(decision),
-            Err(Unanswered::Store(error)) => self.decide(plans, key, action, Err(error)),
-            Err(Unanswered::Other(error)) => {
-                self.count_failure(&error);
-                match is_store(&error) {
-                    true => self.without_store(plans, key, action, error),
-                    false => Err(error),
-                }
-            }
-        }
-    }
-
-    /// What the store's reply says or, if it failed, what the policy says.
-    pub(crate) fn decide(
-        &self,
-        plans: &Plans,
-        key: &Key,
-        action: Action,
-        reply: larder_store::Result<Reply>,
-    ) -> Result<Decision> {
-        let decision = match reply {
-            Ok(reply) => plans.plan.decision(action, reply),
-            Err(error) => Err(error.into()),
+        let error = match answer {
+            Ok(decision) => return Ok(decision),
+            Err(Unanswered::Store(error)) => error.into(),
+            Err(Unanswered::Other(error)) => error,
         };
-        let decision = decision.inspect_err(|error| self.count_failure(error));
-        match decision {
-            // Nobody but the store knows what a refund belongs to.
-            Err(error) if is_store(&error) && !matches!(action, Action::Refund(_)) => {
-                self.without_store(plans, key, action, error)
-            }
-            decision => decision,
+        self.count_failure(&error);
+        // Nobody but the store knows what a refund belongs to.
+        if is_store(&error) && !matches!(action, Action::Refund(_)) {
+            return self.without_store(plans, key, action, error);
         }
+        Err(error)
     }
 
     fn without_store(

@@ -115,7 +115,7 @@ async fn without_the_store_everybody_is_decided_by_the_policy() {
         .fail_local(0.5)
         .build()
         .expect("a limiter");
-    limiter.check("a").await.expect("a decision");
+    assert!(limiter.check("a").await.expect("a decision").allowed);
     server.kill().await.expect("kill");
     let checks: Vec<_> = (0..64)
         .map(|_| {
@@ -157,14 +157,13 @@ async fn a_refusal_is_remembered_until_it_can_change() {
     assert_eq!(watch.commands().await.expect("commands"), [""; 0]);
     assert_eq!(limiter.stats().denied_by_memory, 100);
     // Another identity, another cost and another quota are other questions.
-    limiter.check("b").await.expect("a decision");
-    limiter.check_n("a", 2).await.expect("a decision");
-    let larger = limiter.with_quotas([Quota::per_second(50)]);
-    larger
-        .expect("quotas")
-        .check("c")
-        .await
-        .expect("a decision");
+    assert!(limiter.check("b").await.expect("a decision").allowed);
+    let two = limiter.check_n("a", 2).await.expect("a decision");
+    assert!(!two.allowed);
+    let larger = limiter
+        .with_quotas([Quota::per_second(50)])
+        .expect("quotas");
+    assert!(larger.check("c").await.expect("a decision").allowed);
     assert_eq!(watch.commands().await.expect("commands"), ["EVALSHA"; 3]);
     tokio::time::sleep(wait).await;
     assert!(limiter.check("a").await.expect("a decision").allowed);
