@@ -238,6 +238,10 @@ impl Store for MemoryStore {
         self.inner.update(key, update)
     }
 
+    fn update_ready(&self, key: &Key, update: &Update) -> Option<Result<Reply>> {
+        Some(self.inner.update(key, update))
+    }
+
     async fn update_many(&self, updates: &[(Key, Update)]) -> Result<Vec<Result<Reply>>> {
         let run = |(key, update): &(Key, Update)| self.inner.update(key, update);
         Ok(updates.iter().map(run).collect())

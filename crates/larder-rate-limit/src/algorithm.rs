@@ -3,6 +3,7 @@
 mod backlog;
 mod fixed_window;
 mod gcra;
+mod gcra_quick;
 mod limits;
 mod share;
 mod sliding_counter;

@@ -93,7 +93,11 @@ impl Shared {
     /// Asks the store.
     pub(crate) async fn ask(&self, key: &Key, plans: &Plans, action: Action) -> Answer {
         let update = plans.plan.update(action);
-        plans.answer(action, self.store.update(key, &update).await)
+        let reply = match self.store.update_ready(key, &update) {
+            Some(reply) => reply,
+            None => self.store.update(key, &update).await,
+        };
+        plans.answer(action, reply)
     }
 
     /// The answer or, if the store failed, what the policy says.

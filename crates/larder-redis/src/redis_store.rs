@@ -224,6 +224,10 @@ impl Store for RedisStore {
         reply::record(value)
     }
 
+    fn update_ready(&self, _key: &Key, _update: &Update) -> Option<Result<Reply>> {
+        None
+    }
+
     fn get_ready(&self, _key: &Key) -> Option<Ready> {
         None
     }

@@ -14,6 +14,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).get(key).await
     }
 
+    fn update_ready(&self, key: &Key, update: &Update) -> Option<Result<Reply>> {
+        (**self).update_ready(key, update)
+    }
+
     fn get_ready(&self, key: &Key) -> Option<Ready> {
         (**self).get_ready(key)
     }

@@ -68,6 +68,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`WrongType`](crate::ErrorKind::WrongType) if another type of value is kept there; it is left alone.
     async fn update(&self, key: &Key, update: &Update) -> Result<Reply>;
 
+    /// What [`update`](Self::update) would do and answer, if that can be done without waiting: what a store in this process does
+    /// always, and one across a network never. It saves the boxed future.
+    fn update_ready(&self, key: &Key, update: &Update) -> Option<Result<Reply>>;
+
     /// Runs several updates in one round trip, each atomic by itself, those of one script in this order. The
     /// outer error means that none is known to have run; an inner one concerns that update only.
     async fn update_many(&self, updates: &[(Key, Update)]) -> Result<Vec<Result<Reply>>>;

@@ -299,6 +299,11 @@ impl Store for FaultStore {
         .await
     }
 
+    /// Updates may meet a fault, and then they wait.
+    fn update_ready(&self, _key: &Key, _update: &Update) -> Option<Result<Reply>> {
+        None
+    }
+
     async fn update_many(&self, updates: &[(Key, Update)]) -> Result<Vec<Result<Reply>>> {
         let first = updates
             .first()

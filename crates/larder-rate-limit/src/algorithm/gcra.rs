@@ -16,11 +16,12 @@
 //! comes again.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use larder_store::Script;
+use larder_store::{Input, Outcome, Script};
 
 use super::{
     Terms,
     backlog::{self, Backlog, Written},
+    gcra_quick,
     limits::{self, MOST, Numbers, State},
     share,
 };
@@ -37,8 +38,12 @@ pub(super) static SCRIPT: Script = Script::new(
         "return step end",
         include_str!("gcra_quick.lua"),
     ],
-    limits::apply::<Gcra>,
+    apply,
 );
+
+fn apply(input: Input<'_>) -> Outcome {
+    gcra_quick::apply(&input, Gcra::TAG).unwrap_or_else(|| limits::apply::<Gcra>(input))
+}
 
 struct Gcra(Backlog);
 

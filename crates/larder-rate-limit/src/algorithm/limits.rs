@@ -22,7 +22,7 @@ pub(crate) const FOREIGN: &[u8] = b"foreign";
 
 /// How much longer a record lives than it matters, in milliseconds: the server dates an expiry back to when the script was
 /// started, which is before it told the script the time.
-const SLACK_MS: u64 = 100;
+pub(super) const SLACK_MS: u64 = 100;
 
 /// Numbers that Lua counts exactly end here; larger ones in a record are damage.
 pub(super) const MOST: u64 = 1 << 53;

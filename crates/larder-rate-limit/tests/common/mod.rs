@@ -197,6 +197,10 @@ impl Store for GivenTime {
         self.run(key, update)
     }
 
+    fn update_ready(&self, key: &Key, update: &Update) -> Option<Result<Reply>> {
+        Some(self.run(key, update))
+    }
+
     async fn update_many(&self, updates: &[(Key, Update)]) -> Result<Vec<Result<Reply>>> {
         Ok(updates
             .iter()
