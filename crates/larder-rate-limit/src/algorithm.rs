@@ -5,7 +5,7 @@ mod fixed_window;
 mod gcra;
 mod gcra_quick;
 mod limits;
-mod share;
+mod proportion;
 mod sliding_counter;
 mod sliding_log;
 mod token_bucket;
@@ -36,7 +36,7 @@ pub enum Algorithm {
     /// 1,000.
     SlidingLog,
     /// Fixed window: one count, starting anew at each multiple of the period since the Unix epoch. Up to twice the
-    /// limit around the end of a window.
+    /// limit around the end of a window. All identities get their limit back at the same moment, and may come at that moment.
     FixedWindow,
 }
 

@@ -10,14 +10,6 @@ use crate::{
     shared::{Policy, Shared},
 };
 
-/// What is done while the store is down.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Failing {
-    Open,
-    Closed,
-    Local(f64),
-}
-
 /// Settings of a [`RateLimiter`]; from [`RateLimiter::builder`].
 #[must_use = "a builder does nothing until it builds"]
 pub struct RateLimiterBuilder<K: ?Sized> {
@@ -25,7 +17,7 @@ pub struct RateLimiterBuilder<K: ?Sized> {
     name: String,
     algorithm: Algorithm,
     quotas: Vec<Quota>,
-    failing: Failing,
+    policy: Policy,
     identity: PhantomData<fn(&K)>,
 }
 
@@ -36,7 +28,7 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
             name: name.to_owned(),
             algorithm: Algorithm::default(),
             quotas: Vec::new(),
-            failing: Failing::Open,
+            policy: Policy::Open,
             identity: PhantomData,
         }
     }
@@ -64,21 +56,21 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
     /// don't pass by themselves, as refused credentials, a store that was shut down, or a server without the script's commands.
     /// Watch [`Stats::permanent_errors`](crate::Stats::permanent_errors), or the limiter stays open for ever.
     pub fn fail_open(mut self) -> Self {
-        self.failing = Failing::Open;
+        self.policy = Policy::Open;
         self
     }
 
     /// While the store is down callers get its error, of kind [`Store`](crate::ErrorKind::Store).
     pub fn fail_closed(mut self) -> Self {
-        self.failing = Failing::Closed;
+        self.policy = Policy::Closed;
         self
     }
 
-    /// While the store is down each process limits by itself, to this share of every quota, at least one: with four
+    /// While the store is down each process limits by itself, to this part of every quota, at least one: with four
     /// processes, `0.25`. What was spent before is not known to it, nor is what it admits to the store. A cost over
     /// its part of a quota is refused for ever, that is while the store is down.
-    pub fn fail_local(mut self, share: f64) -> Self {
-        self.failing = Failing::Local(share);
+    pub fn fail_local(mut self, part: f64) -> Self {
+        self.policy = Policy::Local(part);
         self
     }
 
@@ -86,21 +78,16 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a bad name, no quota or more than 16, a quota that its algorithm
-    /// can't count (a zero, a burst of a window, too large a limit), or a share outside of 0.0 to 1.0, or of 0.0.
+    /// can't count (a zero, a burst of a window, too large a limit), or a part outside of 0.0 to 1.0, or of 0.0.
     pub fn build(self) -> Result<RateLimiter<K>> {
         let namespace = Namespace::of_kind(&self.name, self.algorithm.kind()).map_err(bad_name)?;
         let plan = Plan::new(self.algorithm, self.quotas)?;
-        let policy = match self.failing {
-            Failing::Open => Policy::Open,
-            Failing::Closed => Policy::Closed,
-            Failing::Local(share) if share > 0.0 && share <= 1.0 => Policy::Local(share),
-            Failing::Local(_) => {
-                return Err(Error::config(
-                    "the local share is more than 0.0 and at most 1.0",
-                ));
-            }
-        };
-        RateLimiter::new(Shared::new(self.store, namespace, policy), plan)
+        if matches!(self.policy, Policy::Local(part) if !(part > 0.0 && part <= 1.0)) {
+            return Err(Error::config(
+                "the part of a local limiter is more than 0.0 and at most 1.0",
+            ));
+        }
+        RateLimiter::new(Shared::new(self.store, namespace, self.policy), plan)
     }
 }
 
@@ -114,7 +101,7 @@ impl<K: ?Sized> std::fmt::Debug for RateLimiterBuilder<K> {
             .field("name", &self.name)
             .field("algorithm", &self.algorithm)
             .field("quotas", &self.quotas)
-            .field("failing", &self.failing)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }

@@ -22,7 +22,8 @@ pub struct Decision {
     pub remaining: u64,
     /// When to come again with the same cost, if nobody else spends meanwhile; zero if allowed.
     pub retry_after: RetryAfter,
-    /// How long until all is forgotten and the whole limit is there again, if nobody spends meanwhile.
+    /// How long until all is forgotten and the whole limit is there again, if nobody spends meanwhile: of the tightest quota, as
+    /// `limit` and `remaining`. Another one may take longer.
     pub reset_after: Duration,
     /// The quotas that refused, by their place in the limiter.
     pub violated: Vec<usize>,
@@ -61,6 +62,25 @@ impl RetryAfter {
             Self::Never => None,
         }
     }
+
+    /// The time in whole seconds, rounded up, as the header field `Retry-After` has it, or `None` for never.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use larder_rate_limit::RetryAfter;
+    ///
+    /// assert_eq!(RetryAfter::After(Duration::from_micros(1)).as_secs_ceil(), Some(1));
+    /// assert_eq!(RetryAfter::ZERO.as_secs_ceil(), Some(0));
+    /// assert_eq!(RetryAfter::Never.as_secs_ceil(), None);
+    /// ```
+    #[must_use]
+    pub const fn as_secs_ceil(self) -> Option<u64> {
+        match self {
+            Self::After(time) if time.subsec_nanos() > 0 => Some(time.as_secs().saturating_add(1)),
+            Self::After(time) => Some(time.as_secs()),
+            Self::Never => None,
+        }
+    }
 }
 
 /// Who made a decision.
@@ -69,11 +89,11 @@ impl RetryAfter {
 pub enum DecidedBy {
     /// The store: exact, for all processes.
     Store,
-    /// The limiter of this process with its share of the quota, while the store is down.
+    /// The limiter of this process with its part of the quota, while the store is down.
     Local,
     /// Nobody: the store is down and the limiter fails open. Nothing is known of the identity: `limits` is empty and
     /// `remaining` is the whole limit.
-    Policy,
+    FailOpen,
     /// Nobody had to: the store is down, and the cost is over what one of the quotas ever admits. Nothing else is known, as
     /// with the one before.
     Capacity,
@@ -148,7 +168,7 @@ impl Decision {
             retry_after: RetryAfter::ZERO,
             reset_after: Duration::ZERO,
             violated: Vec::new(),
-            decided_by: DecidedBy::Policy,
+            decided_by: DecidedBy::FailOpen,
             store_error: Some(error),
             limits: SmallVec::new(),
         }

@@ -17,7 +17,7 @@ pub enum ErrorKind {
     Foreign,
     /// The identity is too long for a key.
     IdentityTooLong,
-    /// Waiting came to its deadline, or would have.
+    /// Waiting took as long as it may, or would have.
     DeadlineExceeded,
     /// Waiting would never end: the cost is over what is ever admitted at once.
     NeverAdmitted,

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 /// How many identities a generation has.
 const MOST: usize = 50_000;
 
-/// Records of up to twice 50,000 identities; those that were not seen for the longest time are forgotten first.
+/// Records of up to twice 50,000 identities; those that were not seen for the longest time are forgotten first, whether they
+/// have spent or not. Who can make up 50,000 identities before each request of his own is not limited here.
 pub(crate) struct Local {
     started: Instant,
     generations: Mutex<Generations>,
@@ -55,9 +56,10 @@ impl Local {
                 expires: expiry(now, ttl),
             }),
         };
-        if let Some(record) = after {
-            generations.put(key, record);
-        }
+        let forgotten = after.and_then(|record| generations.put(key, record));
+        // Many thousand records, which nobody needs to wait for.
+        drop(generations);
+        drop(forgotten);
         outcome.reply
     }
 
@@ -84,11 +86,14 @@ impl Generations {
         self.young.remove(key).or_else(|| self.old.remove(key))
     }
 
-    fn put(&mut self, key: &Key, record: Record) {
-        if self.young.len() >= MOST {
-            self.old = std::mem::take(&mut self.young);
-        }
+    /// The generation that had to be forgotten for this record, if one had.
+    fn put(&mut self, key: &Key, record: Record) -> Option<HashMap<Key, Record>> {
+        let forgotten = (self.young.len() >= MOST).then(|| {
+            let young = std::mem::take(&mut self.young);
+            std::mem::replace(&mut self.old, young)
+        });
         self.young.insert(key.clone(), record);
+        forgotten
     }
 }
 

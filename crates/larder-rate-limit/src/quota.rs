@@ -107,10 +107,10 @@ impl Quota {
     }
 
     /// The same quota with other numbers.
-    pub(crate) fn scaled(&self, scale: impl Fn(u64) -> u64) -> Self {
+    pub(crate) fn with_numbers(&self, limit: u64, burst: impl Fn(u64) -> u64) -> Self {
         Self {
-            limit: scale(self.limit),
-            burst: self.burst.map(&scale),
+            limit,
+            burst: self.burst.map(burst),
             ..self.clone()
         }
     }

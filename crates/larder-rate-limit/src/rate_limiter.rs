@@ -60,7 +60,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     }
 
     /// A handle on the same limiter with other quotas, such as those of a tenant. It has the same identities, counters and
-    /// policy; for an identity that is limited by other quotas than the last time, the share of each that was spent
+    /// policy; for an identity that is limited by other quotas than the last time, the proportion of each that was spent
     /// is kept. Quotas that this handle doesn't have are left as they are. Keep the handle: making it costs some
     /// allocations.
     ///
@@ -211,33 +211,35 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         reset.inspect_err(|error| self.shared.count_failure(error))
     }
 
-    /// Waits until one is admitted, but not beyond the deadline, which counts from now. See
-    /// [`until_ready_n`](Self::until_ready_n).
+    /// Waits until one is admitted, for `max_wait` at the most. See [`until_ready_n`](Self::until_ready_n).
     ///
     /// # Errors
     /// As [`until_ready_n`](Self::until_ready_n).
-    pub async fn until_ready(&self, id: &K, deadline: Duration) -> Result<Decision> {
-        self.until_ready_n(id, 1, deadline).await
+    pub async fn until_ready(&self, id: &K, max_wait: Duration) -> Result<Decision> {
+        self.until_ready_n(id, 1, max_wait).await
     }
 
-    /// Waits until `cost` is admitted, but not beyond the deadline, which counts from now. It sleeps as long as the last
-    /// refusal said, and asks again; it is not a queue: who comes later may be admitted earlier. The deadline bounds the sleep, and the store's own
-    /// deadline each question.
+    /// Waits until `cost` is admitted, for `max_wait` at the most. It sleeps as long as the last refusal said, and asks again;
+    /// every refusal counts as [`denied`](Stats::denied). It is not a queue: who comes later may be admitted earlier, and of many
+    /// who wait the unlucky ones wait until they give up. `max_wait` bounds the sleep, and the store's own deadline each question.
     ///
     /// # Errors
-    /// [`ErrorKind::DeadlineExceeded`] as soon as it is known that the deadline would pass, [`ErrorKind::NeverAdmitted`],
+    /// [`ErrorKind::DeadlineExceeded`] as soon as it is known that `max_wait` would pass, [`ErrorKind::NeverAdmitted`],
     /// and those of [`check`](Self::check).
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or in one without time.
     ///
     /// # Cancellation
     /// While it sleeps nothing is spent; otherwise as [`check`](Self::check).
-    pub async fn until_ready_n(&self, id: &K, cost: u64, deadline: Duration) -> Result<Decision> {
+    pub async fn until_ready_n(&self, id: &K, cost: u64, max_wait: Duration) -> Result<Decision> {
         let started = Instant::now();
         loop {
             let decision = self.check_n(id, cost).await?;
             if decision.allowed {
                 return Ok(decision);
             }
-            let left = deadline.saturating_sub(started.elapsed());
+            let left = max_wait.saturating_sub(started.elapsed());
             match decision.retry_after {
                 RetryAfter::After(wait) if wait <= left => sleep(wait).await,
                 RetryAfter::After(_) => return Err(too_late()),
@@ -278,7 +280,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
 fn too_late() -> Error {
     Error::new(
         ErrorKind::DeadlineExceeded,
-        "the deadline would pass before the request is admitted",
+        "the longest wait would pass before the request is admitted",
     )
 }
 

@@ -32,11 +32,11 @@ pub(crate) struct Shared {
 pub(crate) enum Policy {
     Open,
     Closed,
-    /// A limiter in this process, with this share.
+    /// A limiter in this process, with this part of each quota.
     Local(f64),
 }
 
-/// The quotas, and this process' share of them for when the store is down.
+/// The quotas, and this process' part of them for when the store is down.
 pub(crate) struct Plans {
     pub(crate) plan: Plan,
     local: Option<Plan>,
@@ -70,7 +70,7 @@ impl Shared {
 
     pub(crate) fn plans(&self, plan: Plan) -> Result<Plans> {
         let local = match self.policy {
-            Policy::Local(share) => Some(plan.share(share)?),
+            Policy::Local(part) => Some(plan.scaled(part)?),
             Policy::Open | Policy::Closed => None,
         };
         Ok(Plans { plan, local })
@@ -169,7 +169,7 @@ impl Shared {
         match decision.decided_by {
             DecidedBy::Store | DecidedBy::Capacity => {}
             DecidedBy::Local => self.counters.decided_locally.increment(),
-            DecidedBy::Policy => self.counters.failed_open.increment(),
+            DecidedBy::FailOpen => self.counters.failed_open.increment(),
         }
         if decision.allowed {
             self.counters.allowed.increment();

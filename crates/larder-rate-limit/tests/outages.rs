@@ -31,7 +31,7 @@ async fn open_admits_and_says_so() {
         store.down(Some(kind));
         let decision = limiter.check_n("id", 8).await.expect("a decision");
         assert!(decision.allowed);
-        assert_eq!(decision.decided_by, DecidedBy::Policy);
+        assert_eq!(decision.decided_by, DecidedBy::FailOpen);
         let error = decision.store_error.as_ref().expect("why");
         assert_eq!(error.kind(), ErrorKind::Store(kind));
         assert!(error.is_transient());
@@ -183,6 +183,26 @@ async fn an_identity_that_is_too_long_is_not_a_failure_of_the_store() {
         .expect_err("too long");
     assert_eq!(error.kind(), ErrorKind::IdentityTooLong);
     assert_eq!(limiter.stats().store_errors, 0);
+}
+
+#[tokio::test]
+async fn a_part_is_rounded_as_little_as_it_can_be() {
+    let cases = [
+        (Quota::per_hour(100), 0.29, 29),
+        (Quota::per_hour(100), 1.0, 100),
+        (Quota::per_hour(3), 1.0 / 3.0, 1),
+        (Quota::per_hour(3), 0.1, 1),
+        // A limit of 999,983 can't be counted, one of 999,980 can; the burst is no matter of that.
+        (Quota::per_day(1_000_000).burst(100_000), 0.999_983, 99_998),
+    ];
+    for (quota, part, burst) in cases {
+        let store = FaultStore::new(MemoryStore::new(10));
+        let builder = RateLimiter::<str>::builder(store.clone(), "down").quota(quota.clone());
+        let limiter = builder.fail_local(part).build().expect("a limiter");
+        store.down(Some(StoreErrorKind::Unavailable));
+        let decision = limiter.peek("id").await.expect("a decision");
+        assert_eq!(decision.limit, burst, "{part} of {quota:?}");
+    }
 }
 
 #[tokio::test]

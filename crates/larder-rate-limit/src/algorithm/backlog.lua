@@ -11,12 +11,12 @@ end
 -- Whether a full backlog of another quota can be one: it is at most 2^52.
 local function is_quota(rate, full) return rate > 0 and full > 0 and full <= MOST / 2 end
 
--- A state with the backlog of the quota (old_rate, old_full): of a changed quota the share that is spent is kept, and
+-- A state with the backlog of the quota (old_rate, old_full): of a changed quota the proportion that is spent is kept, and
 -- written for a refused request if it flows back no later than before.
 local function carried(state, backlog, old_rate, old_full, repaired)
   state.backlog, state.repaired = backlog, repaired
   if old_rate ~= state.rate or old_full ~= state.full then
-    state.backlog = share(state.full, backlog, old_full)
+    state.backlog = proportion(state.full, backlog, old_full)
     local sooner = ceil_div(state.backlog, state.rate) <= ceil_div(backlog, old_rate)
     state.repaired = repaired or sooner
   end

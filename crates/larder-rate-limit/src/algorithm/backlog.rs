@@ -3,7 +3,7 @@
 use super::{
     Report, Terms,
     limits::{MOST, Numbers},
-    share::share,
+    proportion::proportion,
 };
 
 pub(super) const LUA: &str = include_str!("backlog.lua");
@@ -49,7 +49,7 @@ impl Backlog {
         }
     }
 
-    /// The backlog of another moment's quota under these terms: the share that is spent is kept. That is worth writing for
+    /// The backlog of another moment's quota under these terms: the proportion that is spent is kept. That is worth writing for
     /// a refused request only if it flows back no later than before; or requests under two quotas in turn, all of them
     /// refused, would keep it from flowing back.
     pub(super) const fn carried(
@@ -68,7 +68,7 @@ impl Backlog {
                 repaired,
             };
         }
-        let carried = share(full, ticks, written.full);
+        let carried = proportion(full, ticks, written.full);
         let sooner = carried.div_ceil(terms.rate) <= ticks.div_ceil(written.rate);
         Self {
             terms,
@@ -109,14 +109,15 @@ pub(super) fn report(
 ) -> Option<Report> {
     let (refused, ticks) = super::first(numbers)?;
     let full = terms.full();
-    let wait = cost
-        .checked_mul(terms.period)
-        .filter(|ticks| *ticks <= full)
-        .map(|spent| (ticks + spent).saturating_sub(full).div_ceil(terms.rate));
+    let wait = || {
+        let spent = cost.checked_mul(terms.period)?;
+        let over = || (ticks + spent).saturating_sub(full);
+        (spent <= full).then(|| over().div_ceil(terms.rate))
+    };
     Some(Report {
         refused,
         remaining: full.saturating_sub(ticks) / terms.period,
-        retry_us: if refused { wait } else { Some(0) },
+        retry_us: if refused { wait() } else { Some(0) },
         reset_us: ticks.div_ceil(terms.rate),
     })
 }

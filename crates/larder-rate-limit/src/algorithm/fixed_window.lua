@@ -22,7 +22,7 @@ local function read(record, at, limit, period, burst, now)
   if moment >= start + old_period then count = 0 end
   state.start, state.count = moment - moment % period, count
   if limit ~= old_limit or period ~= old_period then
-    state.count = share(limit, count, old_limit)
+    state.count = proportion(limit, count, old_limit)
     local sooner = count > 0 and left(state) < start + old_period - now
     state.repaired = state.repaired or sooner
   end

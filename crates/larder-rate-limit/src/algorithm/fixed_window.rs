@@ -13,14 +13,14 @@ use larder_store::Script;
 use super::{
     Report, Terms,
     limits::{self, Numbers, State},
-    share::{self, share},
+    proportion::{self, proportion},
     window::{self, Written, start_of},
 };
 
 pub(super) static SCRIPT: Script = Script::new(
     "fixed window",
     &[
-        share::LUA,
+        proportion::LUA,
         window::LUA,
         include_str!("fixed_window.lua"),
         limits::LUA,
@@ -72,7 +72,7 @@ impl State for FixedWindow {
             repaired: written.cut,
         };
         if !written.is_of(terms) {
-            window.count = share(terms.rate, count, limit);
+            window.count = proportion(terms.rate, count, limit);
             window.repaired |= window.left() < written.left(count, now);
         }
         Some(window)

@@ -23,15 +23,15 @@ use super::{
     backlog::{self, Backlog, Written},
     gcra_quick,
     limits::{self, MOST, Numbers, State},
-    share,
+    proportion,
 };
 
-/// Making all the functions of the complete step costs as much as the common case, so it is left for where they are needed.
+/// Making all the functions of the step for every case costs as much as the common case, so it is left for where they are needed.
 pub(super) static SCRIPT: Script = Script::new(
     "gcra",
     &[
-        "local function complete()",
-        share::LUA,
+        "local function every_case()",
+        proportion::LUA,
         backlog::LUA,
         include_str!("gcra.lua"),
         limits::LUA,

@@ -1,16 +1,16 @@
 -- gcra in its common case, with a third less work: one quota, under which the record was written, and something to spend.
--- `complete` makes the step for all cases.
+-- `every_case` makes the step for the others.
 local function step(record, args, now)
   local cost, quotas = tonumber(args[1]), args[2]
-  if cost <= 0 or args[3] or #quotas ~= 24 then return complete()(record, args, now) end
+  if cost <= 0 or args[3] or #quotas ~= 24 then return every_case()(record, args, now) end
   local rate, period, burst = struct.unpack('>I8I8I8', quotas)
   local full, backlog = burst * period, 0
   if record then
-    if #record ~= 28 or record:sub(1, 6) ~= 'LDR\1RG' then return complete()(record, args, now) end
+    if #record ~= 28 or record:sub(1, 6) ~= 'LDR\1RG' then return every_case()(record, args, now) end
     local tat, part, old_rate, old_full = struct.unpack('>I7I4I4I7', record, 7)
     if tat >= now then backlog = (tat - now) * rate + part end
     if old_rate ~= rate or old_full ~= full or part >= rate or backlog > full then
-      return complete()(record, args, now)
+      return every_case()(record, args, now)
     end
   end
   local spent = backlog + cost * period

@@ -6,7 +6,7 @@ local function fresh(limit, period, burst, now)
 end
 
 -- What the window before still weighs where `rest` of the current one is left.
-local function weight(before, rest, period) return share(before, math.min(rest, period), period) end
+local function weight(before, rest, period) return proportion(before, math.min(rest, period), period) end
 
 local function ends_in(state) return state.start + state.period - state.now end
 
@@ -16,17 +16,17 @@ local function left(state)
   return 0
 end
 
--- Keeps the share that was spent of another quota. Windows of the same period stay what they are; otherwise all that is
+-- Keeps the proportion that was spent of another quota. Windows of the same period stay what they are; otherwise all that is
 -- counted moves into the window of now.
 local function carry(state, moment, old_limit, old_period)
   if state.period == old_period then
-    state.before = share(state.limit, state.before, old_limit)
-    state.count = share(state.limit, state.count, old_limit)
+    state.before = proportion(state.limit, state.before, old_limit)
+    state.count = proportion(state.limit, state.count, old_limit)
     return
   end
   local spent = weight(state.before, state.start + old_period - moment, old_period) + state.count
   state.start, state.before = moment - moment % state.period, 0
-  state.count = share(state.limit, math.min(spent, old_limit), old_limit)
+  state.count = proportion(state.limit, math.min(spent, old_limit), old_limit)
 end
 
 local function terms(record, at) return window_terms(record, at + 24) end

@@ -7,7 +7,7 @@
 //!
 //! The weight is rounded up to whole requests. It takes the window before for evenly filled: if all of it came at its
 //! end, up to twice the limit is admitted in one period; no more than the limit is in any aligned window. Of a changed
-//! limit the shares that are spent of both windows are kept; of a changed period all that is counted moves into the window of now. A clock that goes back stays at
+//! limit the proportions that are spent of both windows are kept; of a changed period all that is counted moves into the window of now. A clock that goes back stays at
 //! the start of the later window, for a period at the most.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -16,14 +16,14 @@ use larder_store::Script;
 use super::{
     Report, Terms,
     limits::{self, Numbers, State},
-    share::{self, share},
+    proportion::{self, proportion},
     window::{self, Written, start_of},
 };
 
 pub(super) static SCRIPT: Script = Script::new(
     "sliding window counter",
     &[
-        share::LUA,
+        proportion::LUA,
         window::LUA,
         include_str!("sliding_counter.lua"),
         limits::LUA,
@@ -55,7 +55,7 @@ impl Counts {
     /// How much is counted where `rest` of the window of `period` is left.
     const fn spent(self, rest: u64, period: u64) -> u64 {
         let rest = if rest > period { period } else { rest };
-        share(self.before, rest, period) + self.count
+        proportion(self.before, rest, period) + self.count
     }
 
     /// The same where this much of the window is left, or has passed since its end.
@@ -76,20 +76,20 @@ impl SlidingCounter {
         self.start + self.terms.period - self.now
     }
 
-    /// Keeps the share that was spent of another quota. Windows of the same period stay what they are; otherwise all that is
+    /// Keeps the proportion that was spent of another quota. Windows of the same period stay what they are; otherwise all that is
     /// counted moves into the window of now.
     const fn carry(&mut self, moment: u64, written: Written) {
         let Written { limit, period, .. } = written;
         if period == self.terms.period {
-            self.counts.before = share(self.terms.rate, self.counts.before, limit);
-            self.counts.count = share(self.terms.rate, self.counts.count, limit);
+            self.counts.before = proportion(self.terms.rate, self.counts.before, limit);
+            self.counts.count = proportion(self.terms.rate, self.counts.count, limit);
             return;
         }
         let spent = self.counts.spent(self.start + period - moment, period);
         let spent = if spent > limit { limit } else { spent };
         self.counts = Counts {
             before: 0,
-            count: share(self.terms.rate, spent, limit),
+            count: proportion(self.terms.rate, spent, limit),
         };
         self.start = start_of(moment, self.terms.period);
     }
@@ -221,12 +221,12 @@ pub(super) fn report(
         before: super::next(numbers)?,
     };
     let ends_in = super::next(numbers)?;
-    let wait = (cost <= terms.rate).then(|| wait_us(terms, cost, counts, ends_in));
+    let wait = || (cost <= terms.rate).then(|| wait_us(terms, cost, counts, ends_in));
     let spent = counts.spent(ends_in, terms.period);
     Some(Report {
         refused,
         remaining: terms.rate.saturating_sub(spent),
-        retry_us: if refused { wait } else { Some(0) },
+        retry_us: if refused { wait() } else { Some(0) },
         reset_us: reset_us(counts, ends_in, terms.period),
     })
 }

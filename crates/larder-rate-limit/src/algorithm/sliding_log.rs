@@ -14,13 +14,17 @@ use larder_store::Script;
 use super::{
     Report, Terms,
     limits::{self, Numbers, State},
-    share,
+    proportion,
     window::{MOST_LIMIT, MOST_TIME},
 };
 
 pub(super) static SCRIPT: Script = Script::new(
     "sliding window log",
-    &[share::LUA, include_str!("sliding_log.lua"), limits::LUA],
+    &[
+        proportion::LUA,
+        include_str!("sliding_log.lua"),
+        limits::LUA,
+    ],
     limits::apply::<SlidingLog>,
 );
 

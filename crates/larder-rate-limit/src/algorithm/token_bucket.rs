@@ -15,13 +15,13 @@ use super::{
     Terms,
     backlog::{self, Backlog, Written},
     limits::{self, MOST, Numbers, State},
-    share,
+    proportion,
 };
 
 pub(super) static SCRIPT: Script = Script::new(
     "token bucket",
     &[
-        share::LUA,
+        proportion::LUA,
         backlog::LUA,
         include_str!("token_bucket.lua"),
         limits::LUA,

@@ -20,7 +20,7 @@ local function divided(amount, part, whole)
 end
 
 -- amount * part / whole, exact and rounded up, for part <= whole <= 2^52.
-local function share(amount, part, whole)
+local function proportion(amount, part, whole)
   local quotient, rest = divided(amount, part, whole)
   if rest > 0 then return quotient + 1 end
   return quotient
