@@ -108,6 +108,12 @@ impl Algorithm {
         }
     }
 
+    /// The largest burst that can be counted with the limit of a quota.
+    pub(crate) fn most_burst(self, quota: &Quota) -> Option<u64> {
+        let one = self.terms(&quota.clone().burst(1)).ok()?;
+        Some(limits::MOST / 2 / one.period)
+    }
+
     /// The terms of a quota.
     pub(crate) fn terms(self, quota: &Quota) -> Result<Terms> {
         let (limit, period, burst) = (quota.limit(), whole_us(quota.period())?, quota.capacity());
@@ -154,7 +160,7 @@ impl Terms {
         let full = burst.checked_mul(terms.period);
         if terms.rate > u64::from(u32::MAX) || full.is_none_or(|full| full > limits::MOST / 2) {
             return Err(Error::config(
-                "the quota can't be counted exactly: take a smaller burst, a shorter period, or a limit that divides the period better (1,000,000 instead of 999,983 a day)",
+                "the quota can't be counted exactly: take a smaller burst, a shorter period, or a limit that divides the period better (1,000,000 instead of 999,983 a day), or round it by `Quota::rounded_down`",
             ));
         }
         Ok(terms)

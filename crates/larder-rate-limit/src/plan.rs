@@ -87,27 +87,15 @@ impl Plan {
 
     /// The same with this part of every quota, at least one.
     pub(crate) fn scaled(&self, part: f64) -> Result<Self> {
-        let quotas = self
-            .quotas
-            .iter()
-            .map(|quota| self.scaled_quota(quota, part));
-        Self::new(self.algorithm, quotas.collect())
-    }
-
-    /// Where the part can't be counted exactly its limit is rounded down to a number that can, and its burst only if that is
-    /// not enough.
-    fn scaled_quota(&self, quota: &Quota, part: f64) -> Quota {
-        let rounded = |limit_zeros, burst_zeros| {
-            let limit = scaled(quota.limit(), part, limit_zeros);
-            quota.with_numbers(limit, |burst| scaled(burst, part, burst_zeros))
+        let scaled = |quota: &Quota| {
+            let quota = quota.with_numbers(|number| scaled(number, part));
+            let quota = quota.rounded_down(self.algorithm);
+            match self.algorithm.terms(&quota) {
+                Ok(_) => quota,
+                Err(_) => quota.with_numbers(|_| 1),
+            }
         };
-        let limits = (0..20).map(|zeros| rounded(zeros, 0));
-        let both = (0..20).map(|zeros| rounded(zeros, zeros));
-        let is_exact = |quota: &Quota| self.algorithm.terms(quota).is_ok();
-        limits
-            .chain(both)
-            .find(is_exact)
-            .unwrap_or_else(|| quota.with_numbers(1, |_| 1))
+        Self::new(self.algorithm, self.quotas.iter().map(scaled).collect())
     }
 
     /// Whether this is over what some quota ever admits.
@@ -165,9 +153,8 @@ fn numbers(reply: Reply) -> Option<SmallVec<[i64; 4]>> {
 /// How much a product of a number and a part may be off: 0.29 of 100 is 29, and not 28.999999999999996.
 const ROUNDING: f64 = 4.0 * f64::EPSILON;
 
-/// This part of a number, rounded down to one that ends with so many zeros, and at least one.
-fn scaled(number: u64, part: f64, zeros: u32) -> u64 {
-    let unit = 10_u64.pow(zeros.min(19));
+/// This part of a number, rounded down, and at least one.
+fn scaled(number: u64, part: f64) -> u64 {
     let part = (number as f64 * part * (1.0 + ROUNDING)) as u64;
-    (part.min(number) / unit * unit).max(1)
+    part.min(number).max(1)
 }
