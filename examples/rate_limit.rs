@@ -48,9 +48,11 @@ async fn serve(redis_url: &str) -> anyhow::Result<SocketAddr> {
 }
 
 /// Handlers find what was decided.
+// ANCHOR: report
 async fn report(axum::Extension(decision): axum::Extension<Decision>) -> String {
     format!("a report; {} left", decision.remaining)
 }
+// ANCHOR_END: report
 
 /// Sends a request, and prints what comes back.
 async fn ask(server: SocketAddr, path: &str, tenant: &str) -> anyhow::Result<Response<String>> {

@@ -49,6 +49,7 @@ impl TextbookLimit {
     /// # Errors
     /// Those of Redis.
     pub async fn check(&self, id: u64, now_ms: u64) -> Result<bool, BoxError> {
+        // ANCHOR: check
         let key = format!("{}:{id}", self.name);
         let window_ms = u64::try_from(self.window.as_millis())?;
         let mut connection = self.connection.clone();
@@ -64,5 +65,6 @@ impl TextbookLimit {
             .query_async(&mut connection)
             .await?;
         Ok(count < self.limit)
+        // ANCHOR_END: check
     }
 }
