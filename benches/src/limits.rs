@@ -93,14 +93,26 @@ pub async fn redis(url: &str) -> Result<Vec<Case>> {
 /// # Errors
 /// Those of Redis.
 pub async fn redis_hot(url: &str) -> Result<Vec<Case>> {
+    let leased = RateLimiter::builder(redis_store(url).await?, &unused("leased"))
+        .quota(quota(Algorithm::Gcra))
+        .leased(Duration::from_secs(1))
+        .fail_closed()
+        .build()?;
+    let leased: Limiter = Box::leak(Box::new(leased));
     let limiter = limiter(redis_store(url).await?, Algorithm::Gcra)?;
     let check = move |number: u64| async move { admit(limiter, number % HOT).await };
+    let check_leased = move |number: u64| async move { admit(leased, number % HOT).await };
     Ok(cases(
         &format!("rate-limit/redis/{TASKS} tasks, {HOT} identities"),
         vec![
             ("raw EVALSHA", "raw", raw(url, HOT).await?),
             ("raw EVALSHA (A/A)", "raw", raw(url, HOT).await?),
             ("larder GCRA", "rate-limit", by_tasks(TASKS, check)),
+            (
+                "larder GCRA, leased",
+                "rate-limit",
+                by_tasks(TASKS, check_leased),
+            ),
         ],
     ))
 }

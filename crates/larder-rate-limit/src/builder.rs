@@ -1,6 +1,6 @@
 //! Settings of a limiter.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use larder_store::{CacheKey, Namespace, Store};
 
@@ -18,6 +18,7 @@ pub struct RateLimiterBuilder<K: ?Sized> {
     algorithm: Algorithm,
     quotas: Vec<Quota>,
     policy: Policy,
+    leased: Option<Duration>,
     identity: PhantomData<fn(&K)>,
 }
 
@@ -29,6 +30,7 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
             algorithm: Algorithm::default(),
             quotas: Vec::new(),
             policy: Policy::Open,
+            leased: None,
             identity: PhantomData,
         }
     }
@@ -48,6 +50,18 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
     /// Adds another quota; the same as [`quota`](Self::quota).
     pub fn and(self, quota: Quota) -> Self {
         self.quota(quota)
+    }
+
+    /// Leased quota, for rates that one Redis can't serve: each process takes tokens from the store in blocks and spends them by
+    /// itself. A block is spent within this time, or lost. Where one is used up the next one is twice as large, up to a tenth
+    /// of the capacity; where it runs out, as large as what was used of it. For GCRA and the token bucket, over a remote store.
+    ///
+    /// What it costs in exactness: in any window no more is admitted than `burst + rate * (window + lifetime)`; and each process
+    /// may keep up to a block from the others for its lifetime, and lose it. [`peek`](RateLimiter::peek) takes what is in
+    /// blocks for spent.
+    pub fn leased(mut self, lifetime: Duration) -> Self {
+        self.leased = Some(lifetime);
+        self
     }
 
     /// While the store is down everything is admitted that is not over a quota's capacity. This is the default.
@@ -87,7 +101,16 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
                 "the part of a local limiter is more than 0.0 and at most 1.0",
             ));
         }
-        RateLimiter::new(Shared::new(self.store, namespace, self.policy), plan)
+        if let Some(lifetime) = self.leased {
+            let counts_tokens = matches!(self.algorithm, Algorithm::Gcra | Algorithm::TokenBucket);
+            if lifetime.is_zero() || !counts_tokens {
+                return Err(Error::config(
+                    "leased quota needs a lifetime above zero, and GCRA or the token bucket",
+                ));
+            }
+        }
+        let shared = Shared::new(self.store, namespace, self.policy, self.leased);
+        RateLimiter::new(shared, plan)
     }
 }
 

@@ -89,6 +89,9 @@ impl RetryAfter {
 pub enum DecidedBy {
     /// The store: exact, for all processes.
     Store,
+    /// This process, out of a block of tokens that it took from the store; see
+    /// [`leased`](crate::RateLimiterBuilder::leased). `remaining` is as of that time.
+    Lease,
     /// The limiter of this process with its part of the quota, while the store is down.
     Local,
     /// Nobody: the store is down and the limiter fails open. Nothing is known of the identity: `limits` is empty and

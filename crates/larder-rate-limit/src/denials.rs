@@ -46,6 +46,12 @@ struct Denial {
     until: Instant,
 }
 
+impl Mark {
+    pub(crate) const fn asked(self) -> Instant {
+        self.asked
+    }
+}
+
 impl Denials {
     pub(crate) fn new() -> Self {
         Self {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod algorithm;
+mod blocks;
 mod builder;
 mod decision;
 mod denials;

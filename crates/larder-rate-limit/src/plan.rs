@@ -81,6 +81,11 @@ impl Plan {
         self.algorithm
     }
 
+    /// The most that is admitted at once, by all quotas.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.quotas.iter().map(Quota::capacity).min().unwrap_or(0)
+    }
+
     pub(crate) fn quotas(&self) -> &[Quota] {
         &self.quotas
     }

@@ -102,6 +102,9 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
             cost,
             plans: Arc::clone(&self.plans),
         };
+        if let Some(decision) = self.shared.spend_of_block(&ask) {
+            return self.shared.counted(Ok(decision));
+        }
         if let Some(refusal) = self.shared.denials.recall(&ask) {
             self.shared.counters.denied_by_memory.increment();
             return self.shared.counted(Ok(refusal));
@@ -116,12 +119,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     async fn ask_together(&self, ask: Ask) -> Answer {
         match Together::enter(&self.shared, ask.clone()) {
             Entered::First(_turn) => {
-                let mark = self.shared.denials.mark(&ask.key);
-                let action = Action::Spend(ask.cost);
-                let answer = self.shared.ask(&ask.key, &self.plans, action).await;
-                if let Ok(decision) = &answer {
-                    self.shared.denials.remember(&ask, mark, decision);
-                }
+                let (_, answer) = self.shared.take(&ask, 1).await;
                 answer
             }
             Entered::Next(answer) => {
@@ -205,6 +203,9 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         let update = Update::new(&reset::SCRIPT);
         let reply = self.shared.store.update(&key, &update).await;
         self.shared.denials.forget(&key);
+        if let Some(blocks) = &self.shared.blocks {
+            blocks.forget(&key);
+        }
         let reset = reply
             .map_err(Error::from)
             .and_then(|reply| reset::done(&reply));

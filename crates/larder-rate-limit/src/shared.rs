@@ -1,17 +1,18 @@
 //! What handles on one limiter have in common, and what becomes of a reply.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use larder_store::{Key, Namespace, Reply, Store, Update};
 
 use crate::{
     Decision, Error, ErrorKind, Result,
+    blocks::Blocks,
     decision::DecidedBy,
     denials::Denials,
     local::Local,
     plan::{Action, Plan},
     stats::Counters,
-    together::{Answer, Together, Unanswered},
+    together::{Answer, Ask, Together, Unanswered},
 };
 
 /// Everything but the quotas.
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) local: Local,
     pub(crate) together: Together,
     pub(crate) denials: Denials,
+    /// Of leased quota.
+    pub(crate) blocks: Option<Blocks>,
     /// Whether asking the store costs a round trip.
     pub(crate) remote: bool,
     pub(crate) counters: Counters,
@@ -53,11 +56,18 @@ impl Plans {
 }
 
 impl Shared {
-    pub(crate) fn new(store: Arc<dyn Store>, namespace: Namespace, policy: Policy) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        namespace: Namespace,
+        policy: Policy,
+        leased: Option<Duration>,
+    ) -> Self {
         let nobody = namespace.key("");
+        // A store in this process answers at once.
+        let remote = nobody.is_ok_and(|key| store.get_ready(&key).is_none());
         Self {
-            // A store in this process answers at once.
-            remote: nobody.is_ok_and(|key| store.get_ready(&key).is_none()),
+            remote,
+            blocks: leased.filter(|_| remote).map(Blocks::new),
             store,
             namespace,
             policy,
@@ -98,6 +108,44 @@ impl Shared {
             None => self.store.update(key, &update).await,
         };
         plans.answer(action, reply)
+    }
+
+    /// Spends of what was taken before, with leased quota.
+    pub(crate) fn spend_of_block(&self, ask: &Ask) -> Option<Decision> {
+        self.blocks.as_ref()?.spend(ask)
+    }
+
+    /// Takes so many times the cost from the store or, where that is too much, as many as fit, and says how many; with leased
+    /// quota, a block if it is larger.
+    pub(crate) async fn take(&self, ask: &Ask, most: u64) -> (u64, Answer) {
+        let cost = ask.cost;
+        let block = self.blocks.as_ref().map_or(0, |blocks| blocks.wanted(ask));
+        let (mut asked, mut tokens) = (most, cost.saturating_mul(most).max(block));
+        loop {
+            let mark = self.denials.mark(&ask.key);
+            let answer = self.ask(&ask.key, &ask.plans, Action::Spend(tokens)).await;
+            match answer {
+                Ok(decision) if decision.allowed => {
+                    let surplus = tokens - cost.saturating_mul(asked);
+                    if let Some(blocks) = &self.blocks {
+                        blocks.keep(ask, mark.asked(), tokens, surplus, &decision);
+                    }
+                    return (asked, Ok(decision.before(surplus)));
+                }
+                Ok(decision) if tokens > cost => {
+                    // A block may have been too much, and what it was for not.
+                    let fewer = asked - u64::from(tokens == cost.saturating_mul(asked));
+                    asked = (decision.room() / cost).clamp(1, fewer);
+                    tokens = cost.saturating_mul(asked);
+                }
+                answer => {
+                    if let Ok(refusal) = &answer {
+                        self.denials.remember(ask, mark, refusal);
+                    }
+                    return (0, answer);
+                }
+            }
+        }
     }
 
     /// The answer or, if the store failed, what the policy says.
@@ -168,6 +216,7 @@ impl Shared {
     fn count(&self, decision: &Decision) {
         match decision.decided_by {
             DecidedBy::Store | DecidedBy::Capacity => {}
+            DecidedBy::Lease => self.counters.decided_by_lease.increment(),
             DecidedBy::Local => self.counters.decided_locally.increment(),
             DecidedBy::FailOpen => self.counters.failed_open.increment(),
         }

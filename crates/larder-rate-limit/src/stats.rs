@@ -34,6 +34,8 @@ counters! {
     denied_by_memory,
     /// Requests that were decided together with others of the same identity, in one round trip.
     decided_together,
+    /// Requests that were admitted out of a block of leased quota.
+    decided_by_lease,
     /// Operations the store failed.
     store_errors,
     /// Of those the ones that don't pass by themselves: refused credentials, a store that was shut down, a server's own error.

@@ -11,7 +11,6 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
     Decision, Error,
-    plan::Action,
     shared::{Plans, Shared},
 };
 
@@ -151,39 +150,33 @@ impl Turn {
         }
     }
 
-    /// Asks for all at once; where that is refused for as many as there is room for, until one alone is refused.
+    /// Takes for all at once; where that is too much for as many as there is room for, until one alone is refused.
     async fn decide(&self, waiters: Vec<Waiter>) {
         let cost = self.ask.cost;
-        let mut asked = waiters.len() as u64;
         let mut waiters = waiters.into_iter();
         while waiters.len() > 0 {
-            asked = asked.min(waiters.len() as u64);
-            let action = Action::Spend(cost.saturating_mul(asked));
-            let mark = self.shared.denials.mark(&self.ask.key);
-            let answer = self
-                .shared
-                .ask(&self.ask.key, &self.ask.plans, action)
-                .await;
-            match answer {
-                Ok(decision) if decision.allowed => {
-                    for (waiter, after) in
-                        waiters.by_ref().take(asked as usize).zip((0..asked).rev())
-                    {
-                        let decision = decision.before(cost.saturating_mul(after));
-                        // Whoever has gone away has spent.
-                        let _ = waiter.send(Ok(decision));
-                    }
+            // What the request before has left in a block.
+            if let Some(decision) = self.shared.spend_of_block(&self.ask) {
+                if let Some(waiter) = waiters.next() {
+                    // Whoever has gone away has spent.
+                    let _ = waiter.send(Ok(decision));
                 }
-                Ok(decision) if asked > 1 => {
-                    let room = decision.room() / cost.max(1);
-                    asked = room.clamp(1, asked - 1);
-                }
-                answer => {
-                    if let Ok(refusal) = &answer {
-                        self.shared.denials.remember(&self.ask, mark, refusal);
-                    }
+                continue;
+            }
+            match self.shared.take(&self.ask, waiters.len() as u64).await {
+                (0, answer) => {
                     for waiter in waiters.by_ref() {
                         let _ = waiter.send(answer.clone());
+                    }
+                }
+                (admitted, answer) => {
+                    let admitted = waiters
+                        .by_ref()
+                        .take(admitted as usize)
+                        .zip((0..admitted).rev());
+                    for (waiter, after) in admitted {
+                        let answer = answer.clone();
+                        let _ = waiter.send(answer.map(|it| it.before(cost.saturating_mul(after))));
                     }
                 }
             }

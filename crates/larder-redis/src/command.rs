@@ -59,15 +59,26 @@ pub(crate) fn run(key: &Key, update: &Update, by: By) -> Cmd {
         By::Hash => ("EVALSHA", script.sha1()),
         By::Source => ("EVAL", script.source()),
     };
-    let mut command = redis::cmd(name);
-    command.arg(script).arg(1).arg(key.as_bytes());
-    for arg in update.args() {
+    let args = update.args();
+    let bytes: usize = args.iter().map(len).sum();
+    let size = name.len() + script.len() + 1 + key.len() + bytes;
+    let mut command = Cmd::with_capacity(4 + args.len(), size);
+    command.arg(name).arg(script).arg(1).arg(key.as_bytes());
+    for arg in args {
         match arg {
             Arg::Int(int) => command.arg(int),
             Arg::Bytes(bytes) => command.arg(&bytes[..]),
         };
     }
     command
+}
+
+/// How many bytes an argument has at the most.
+fn len(arg: &Arg) -> usize {
+    match arg {
+        Arg::Int(_) => 20,
+        Arg::Bytes(bytes) => bytes.len(),
+    }
 }
 
 fn keyed(name: &str, keys: &[Key]) -> Cmd {

@@ -77,3 +77,65 @@ async fn a_process_that_dies_in_create() {
     let read = reader.get(&77).await.expect("get");
     assert_eq!(read.as_deref(), Some("new"));
 }
+
+/// The value is stored as the writer returned it: a trigger that changes the row afterwards is not in it.
+#[tokio::test(start_paused = true)]
+async fn what_the_writer_returns() {
+    let (database, writer, reader) = rig();
+    let write = async {
+        // A trigger makes it upper case.
+        database.put(1, "NEW");
+        Ok::<_, io::Error>(Some("new".to_owned()))
+    };
+    let written = writer.write(&1, write).await.expect("write");
+    assert!(matches!(written.cache, CacheState::Stored(_)));
+    let read = reader.get(&1).await.expect("get");
+    assert_eq!(read.as_deref(), Some("new"));
+    sleep(TTL).await;
+    let read = reader.get(&1).await.expect("get");
+    assert_eq!(read.as_deref(), Some("NEW"));
+}
+
+/// The reading side has another version of the type, so what is written is somewhere else.
+#[tokio::test(start_paused = true)]
+async fn two_sides_that_don_t_match() {
+    let store = MemoryStore::new(100);
+    let database = Database::with([(1, "old")]);
+    let writer: WriteThrough<u64, String> = WriteThrough::builder(store.clone(), NAME)
+        .version(2)
+        .build(Rows(database.clone()))
+        .expect("a cache");
+    let reader: CacheAside<u64, String> = CacheAside::builder(store, NAME)
+        .ttl(TTL)
+        .build(database)
+        .expect("a cache");
+    assert_eq!(reader.get(&1).await.expect("get").as_deref(), Some("old"));
+    let written = writer.update(&1, "new".to_owned()).await.expect("update");
+    assert!(matches!(written.cache, CacheState::Stored(_)));
+    let read = reader.get(&1).await.expect("get");
+    assert_eq!(read.as_deref(), Some("old"));
+    sleep(TTL).await;
+    let read = reader.get(&1).await.expect("get");
+    assert_eq!(read.as_deref(), Some("new"));
+}
+
+/// A row whose version a change doesn't raise is taken for the one that is there.
+#[tokio::test(start_paused = true)]
+async fn versions_that_don_t_grow() {
+    let store = MemoryStore::new(100);
+    let database = Database::with([(1, "old")]);
+    let reader: CacheAside<u64, String> = CacheAside::builder(store, NAME)
+        .ttl(TTL)
+        .row_version(|_| 7)
+        .build(database.clone())
+        .expect("a cache");
+    reader.get(&1).await.expect("get");
+    database.put(1, "new");
+    let put = reader.put_if_newer(&1, 7, Some(&"new".to_owned())).await;
+    assert!(matches!(put, CacheState::Kept), "{put:?}");
+    let read = reader.get(&1).await.expect("get");
+    assert_eq!(read.as_deref(), Some("old"));
+    sleep(TTL).await;
+    let read = reader.get(&1).await.expect("get");
+    assert_eq!(read.as_deref(), Some("new"));
+}
