@@ -218,7 +218,6 @@ pub(crate) struct Seal {
     pub(crate) soft_ttl_ms: u64,
     pub(crate) cost_us: u32,
     pub(crate) codec: u8,
-    pub(crate) version: Option<u64>,
 }
 
 impl Seal {
@@ -241,8 +240,7 @@ impl Seal {
 
     /// The seal and the payload behind it; `None` if the checksum doesn't hold.
     #[inline]
-    pub(crate) fn open<'a>(frame: &ValueFrame<'a>) -> Option<(Self, &'a [u8])> {
-        let sealed = frame.sealed;
+    pub(crate) fn open(sealed: &[u8], versioned: bool) -> Option<(Self, &[u8])> {
         let checksum = u32::from_be_bytes(*sealed.first_chunk()?);
         let rest = sealed.get(4..)?;
         if rest.len() < SEAL_LEN - 4 || crc32fast::hash(rest) != checksum {
@@ -252,14 +250,9 @@ impl Seal {
             soft_ttl_ms: read_u64(rest)?,
             cost_us: u32::from_be_bytes(*rest[8..].first_chunk()?),
             codec: rest[12],
-            version: frame.version(),
         };
-        let payload = if frame.versioned {
-            13 + VERSION_LEN
-        } else {
-            13
-        };
-        Some((seal, rest.get(payload..)?))
+        let version = if versioned { VERSION_LEN } else { 0 };
+        Some((seal, rest.get(13 + version..)?))
     }
 }
 

@@ -150,7 +150,6 @@ impl PlainValue {
             soft_ttl_ms: u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX),
             cost_us: 0,
             codec: 64,
-            version: self.version,
         };
         NewValue {
             negative: self.negative,
@@ -211,7 +210,8 @@ impl Record {
                 negative: value.negative,
                 claim: value.claim.map(|claim| *claim.token.as_bytes()),
                 version: value.version(),
-                payload: Seal::open(&value).map(|(_, payload)| payload.to_vec()),
+                payload: Seal::open(value.sealed, value.versioned)
+                    .map(|(_, payload)| payload.to_vec()),
             },
             Frame::Holds(holds) => Self::Holds {
                 tainted: holds.tainted,

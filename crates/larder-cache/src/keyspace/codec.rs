@@ -39,7 +39,6 @@ impl<K, V: 'static> Keyspace<K, V> {
             soft_ttl_ms: millis(soft_ttl),
             cost_us: u32::try_from(cost.as_micros()).unwrap_or(u32::MAX),
             codec,
-            version,
         };
         Ok(Some(NewValue {
             negative,

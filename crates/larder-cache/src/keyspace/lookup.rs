@@ -180,7 +180,7 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         };
         if let Some(record) = &ready.record
             && let Frame::Value(frame) = Frame::parse(record)
-            && let Some((seal, payload)) = Seal::open(&frame)
+            && let Some((seal, payload)) = Seal::open(frame.sealed, frame.versioned)
             && age_us(ready.now, frame.created_ms) < seal.soft_ttl_ms.saturating_mul(1_000)
         {
             let counters = &self.core.counters;
@@ -294,7 +294,7 @@ impl<K, V: 'static> Keyspace<K, V> {
     }
 
     fn open(&self, frame: &ValueFrame<'_>, now: Timestamp) -> Result<Entry<V>, Error> {
-        let Some((seal, payload)) = Seal::open(frame) else {
+        let Some((seal, payload)) = Seal::open(frame.sealed, frame.versioned) else {
             return Err(Error::new(ErrorKind::Undecodable, "the record is damaged"));
         };
         let value = if frame.negative {
