@@ -18,8 +18,12 @@ const TASKS: usize = 64;
 /// Of each task.
 const REQUESTS: usize = 12;
 const YEAR: Duration = Duration::from_secs(31_536_000);
+/// How long the processes with leased quota go on, and how long their blocks live.
+const LEASED: Duration = Duration::from_secs(2);
+const LIFETIME: Duration = Duration::from_millis(200);
 
-async fn limiter(url: &str, algorithm: Algorithm, quotas: Vec<Quota>) -> RateLimiter<str> {
+async fn limiter(url: &str, name: &str) -> RateLimiter<str> {
+    let (algorithm, quotas) = quotas(name);
     let store = RedisStore::builder(url)
         .expect("a URL")
         .deadline(Duration::from_secs(10))
@@ -30,6 +34,10 @@ async fn limiter(url: &str, algorithm: Algorithm, quotas: Vec<Quota>) -> RateLim
     let builder = quotas
         .into_iter()
         .fold(builder, |builder, quota| builder.quota(quota));
+    let builder = match name {
+        "leased" => builder.leased(LIFETIME),
+        _ => builder,
+    };
     builder.fail_closed().build().expect("a limiter")
 }
 
@@ -43,6 +51,7 @@ fn quotas(name: &str) -> (Algorithm, Vec<Quota>) {
         "log" => (Algorithm::SlidingLog, vec![year(1_000)]),
         "fixed" => (Algorithm::FixedWindow, vec![year(1_000)]),
         "several" => (Algorithm::Gcra, vec![year(2_000), year(700), year(1_500)]),
+        "leased" => (Algorithm::Gcra, vec![Quota::per_second(2_000).burst(400)]),
         _ => (Algorithm::Gcra, vec![Quota::per_second(200).burst(100)]),
     }
 }
@@ -75,22 +84,34 @@ async fn worker() {
         // Not started by a test of this file.
         return;
     };
-    let (algorithm, quotas) = quotas(&std::env::var("LARDER_QUOTAS").expect("quotas"));
-    let limiter = limiter(&url, algorithm, quotas).await;
+    let name = std::env::var("LARDER_QUOTAS").expect("quotas");
+    let limiter = limiter(&url, &name).await;
     barrier(&url).await;
+    let end = Instant::now() + LEASED;
     let tasks = (0..TASKS).map(|_| {
-        let limiter = limiter.clone();
+        let (limiter, leased) = (limiter.clone(), name == "leased");
         tokio::spawn(async move {
-            for _ in 0..REQUESTS {
-                let _ = limiter.check("everybody").await.expect("a decision");
+            let more = |requests| match leased {
+                true => Instant::now() < end,
+                false => requests < REQUESTS,
+            };
+            let mut requests = 0;
+            while more(requests) {
+                requests += 1;
+                let decision = limiter.check("everybody").await.expect("a decision");
+                if leased && !decision.allowed {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
             }
+            requests
         })
     });
+    let mut requests = 0;
     for task in tasks.collect::<Vec<_>>() {
-        task.await.expect("a task");
+        requests += task.await.expect("a task");
     }
     let stats = limiter.stats();
-    assert_eq!(stats.allowed + stats.denied, (TASKS * REQUESTS) as u64);
+    assert_eq!(stats.allowed + stats.denied, requests as u64);
     println!("admitted {}", stats.allowed);
 }
 
@@ -107,7 +128,7 @@ async fn barrier(url: &str) {
 }
 
 /// Starts the processes, lets them go at once, and sums up what they had admitted.
-async fn hammer(server: &RedisServer, quotas: &str) -> u64 {
+async fn hammer(server: &RedisServer, quotas: &str, processes: usize) -> u64 {
     let client = redis::Client::open(server.url()).expect("a URL");
     let connection = client.get_multiplexed_async_connection().await;
     let mut connection = connection.expect("a connection");
@@ -115,15 +136,15 @@ async fn hammer(server: &RedisServer, quotas: &str) -> u64 {
         .query_async(&mut connection)
         .await
         .expect("FLUSHALL");
-    let processes: Vec<_> = (0..PROCESSES).map(|_| start(server, quotas)).collect();
-    while connection.llen::<_, usize>("ready").await.expect("ready") < PROCESSES {
+    let started: Vec<_> = (0..processes).map(|_| start(server, quotas)).collect();
+    while connection.llen::<_, usize>("ready").await.expect("ready") < processes {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let _: () = connection
-        .lpush("go", vec![1; PROCESSES])
+        .lpush("go", vec![1; processes])
         .await
         .expect("go");
-    let sum = move || processes.into_iter().map(admitted).sum();
+    let sum = move || started.into_iter().map(admitted).sum();
     tokio::task::spawn_blocking(sum).await.expect("a sum")
 }
 
@@ -138,7 +159,7 @@ async fn a_fleet_is_admitted_exactly_the_quota() {
         ("fixed", 1_000),
         ("several", 700),
     ] {
-        let admitted = hammer(&server, name).await;
+        let admitted = hammer(&server, name, PROCESSES).await;
         println!("{name}: {admitted} of {}", PROCESSES * TASKS * REQUESTS);
         assert_eq!(admitted, quota, "{name}");
     }
@@ -148,8 +169,19 @@ async fn a_fleet_is_admitted_exactly_the_quota() {
 async fn a_fleet_is_admitted_the_burst_and_the_rate() {
     let server = RedisServer::start().await.expect("a server");
     let started = Instant::now();
-    let admitted = hammer(&server, "rate").await;
+    let admitted = hammer(&server, "rate", PROCESSES).await;
     let most = 100 + (200.0 * started.elapsed().as_secs_f64()) as u64;
     println!("{admitted} admitted, {most} at the most");
     assert!((100..=most).contains(&admitted), "{admitted} of {most}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_processes_with_leased_quota_stay_within_its_bound() {
+    let server = RedisServer::start().await.expect("a server");
+    let started = Instant::now();
+    let admitted = hammer(&server, "leased", 8).await;
+    let most = 400 + (2_000.0 * (started.elapsed() + LIFETIME).as_secs_f64()) as u64;
+    let least = (2_000.0 * LEASED.as_secs_f64() / 2.0) as u64;
+    println!("{admitted} admitted, {most} at the most");
+    assert!((least..=most).contains(&admitted), "{admitted} of {most}");
 }
