@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_store::{Key, Timestamp};
+use larder_store::{Key, NewTtl, Timestamp, Write};
 use quick_cache::Weighter;
 
 /// A record and when it expires.
@@ -27,6 +27,25 @@ impl Entry {
 
     pub(crate) const fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    /// Becomes what is to be written, unless it would grow and others might have to go, and leaves the rest to do.
+    pub(crate) fn write_in_place(&mut self, write: &mut Write, now: Timestamp) {
+        match write {
+            Write::Set(bytes, ttl) | Write::SetOrDelete(bytes, ttl)
+                if bytes.len() <= self.value.len() =>
+            {
+                self.expires = match ttl {
+                    NewTtl::Keep if self.is_live(now) => self.expires,
+                    NewTtl::Keep => Self::NEVER,
+                    NewTtl::Millis(millis) => after_millis(now, (*millis).max(1)),
+                };
+                self.value = std::mem::take(bytes);
+                *write = Write::Keep;
+            }
+            Write::Keep if !self.is_live(now) => *write = Write::Delete,
+            _ => {}
+        }
     }
 }
 

@@ -13,7 +13,10 @@ use larder_store::{
     Cursor, Error, Key, NewTtl, Outcome, Page, Ready, Reply, Result, Store, Subscription,
     Timestamp, Update, Write,
 };
-use quick_cache::{DefaultHashBuilder, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder,
+    sync::{Cache, EntryAction, EntryResult},
+};
 
 use crate::{
     MemoryStoreBuilder,
@@ -24,6 +27,8 @@ use crate::{
 
 /// How many writers of different keys can work at once.
 const STRIPES: usize = 64;
+/// The longest value, in bytes, that is changed where it lies.
+const SMALL: usize = 1_024;
 
 /// A store in this process: bounded, concurrent, gone with the process. Cloning gives another handle on the
 /// same records.
@@ -144,12 +149,24 @@ impl Inner {
     fn update(&self, key: &Key, update: &Update) -> Result<Reply> {
         let _writing = self.write_lock(key);
         let now = self.clock.now();
-        let before = self.entries.get(key).filter(|entry| entry.is_live(now));
+        let mut outcome = None;
+        // One look-up for small entries. It happens under the map's own lock, where large ones would be in the way of readers.
+        let found = self.entries.entry(key, None, |_, entry| {
+            if entry.value.len() <= SMALL {
+                let before = entry.is_live(now).then_some(&entry.value);
+                let outcome = outcome.insert(update.apply(before, now));
+                entry.write_in_place(&mut outcome.write, now);
+            }
+            EntryAction::Retain(())
+        });
         let Outcome {
             write,
             reply,
             notify,
-        } = update.apply(before.as_ref().map(|entry| &entry.value), now);
+        } = outcome.unwrap_or_else(|| {
+            let before = self.live(key, now);
+            update.apply(before.as_ref().map(|entry| &entry.value), now)
+        });
         match write {
             Write::Keep => {}
             Write::Delete => {
@@ -157,18 +174,26 @@ impl Inner {
             }
             Write::Set(bytes, ttl) | Write::SetOrDelete(bytes, ttl) => {
                 self.check(&bytes)?;
-                let kept = || before.as_ref().map_or(Entry::NEVER, Entry::expires);
                 let expires = match ttl {
-                    NewTtl::Keep => kept(),
+                    NewTtl::Keep => self.live(key, now).map_or(Entry::NEVER, |it| it.expires()),
                     NewTtl::Millis(millis) => after_millis(now, millis.max(1)),
                 };
-                self.put(key, bytes, expires);
+                let entry = Entry::new(bytes, expires);
+                match found {
+                    // Fails only if somebody else wrote there, who would need this lock.
+                    EntryResult::Vacant(place) => drop(place.insert(entry)),
+                    _ => self.entries.insert(key.clone(), entry),
+                }
             }
         }
         if let Some(message) = notify {
             self.subscribers.notify(key, message);
         }
         Ok(reply)
+    }
+
+    fn live(&self, key: &Key, now: Timestamp) -> Option<Entry> {
+        self.entries.get(key).filter(|entry| entry.is_live(now))
     }
 
     fn put(&self, key: &Key, value: Bytes, expires: Timestamp) {

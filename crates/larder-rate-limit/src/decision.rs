@@ -1,8 +1,6 @@
 //! What a limiter answers.
 
-use std::time::Duration;
-
-use smallvec::SmallVec;
+use std::{sync::Arc, time::Duration};
 
 use crate::{Error, Quota, algorithm::Report};
 
@@ -31,7 +29,9 @@ pub struct Decision {
     pub decided_by: DecidedBy,
     /// The failure of the store, if that is why somebody else decided.
     pub store_error: Option<Error>,
-    limits: SmallVec<[LimitState; 1]>,
+    quotas: Arc<[Quota]>,
+    /// Of each quota, where there are several; a single one is told by the plain fields.
+    several: Box<[LimitState]>,
 }
 
 /// When a request that was refused may come again.
@@ -102,12 +102,10 @@ pub enum DecidedBy {
     Capacity,
 }
 
-/// How one quota of a limiter stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How one quota of a limiter stands. The quota itself is in [`Decision::quotas`], at the same place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitState {
-    /// The quota: its name, its limit and period.
-    pub quota: Quota,
     /// Whether this one refused.
     pub violated: bool,
     /// The most that it admits at once.
@@ -123,7 +121,6 @@ pub struct LimitState {
 impl LimitState {
     pub(crate) fn new(quota: &Quota, report: Report) -> Self {
         Self {
-            quota: quota.clone(),
             violated: report.refused,
             limit: quota.capacity(),
             remaining: report.remaining,
@@ -137,18 +134,54 @@ impl LimitState {
 }
 
 impl Decision {
-    /// How each quota of the limiter stands, in their order.
+    /// The quotas that were asked, in order: while the store is down those of the limiter in this process.
     #[must_use]
-    pub fn limits(&self) -> &[LimitState] {
-        &self.limits
+    pub fn quotas(&self) -> &[Quota] {
+        &self.quotas
     }
 
-    /// What follows from the states of all limits, at least one.
-    pub(crate) fn of(limits: SmallVec<[LimitState; 1]>) -> Option<Self> {
-        let tightest = limits.iter().max_by(|a, b| tighter(a, b))?;
+    /// How each quota stands, in their order; none where nothing is known of them.
+    pub fn limits(&self) -> impl ExactSizeIterator<Item = LimitState> {
+        let single = LimitState {
+            violated: !self.allowed,
+            limit: self.limit,
+            remaining: self.remaining,
+            retry_after: self.retry_after,
+            reset_after: self.reset_after,
+        };
+        let known = match self.decided_by {
+            DecidedBy::FailOpen | DecidedBy::Capacity => 0,
+            DecidedBy::Store | DecidedBy::Lease | DecidedBy::Local => self.quotas.len(),
+        };
+        (0..known).map(move |at| self.several.get(at).copied().unwrap_or(single))
+    }
+
+    /// What the reports on these quotas say.
+    pub(crate) fn of(
+        quotas: &Arc<[Quota]>,
+        mut report: impl FnMut(usize) -> Option<Report>,
+    ) -> Option<Self> {
+        if let [quota] = &quotas[..] {
+            let state = LimitState::new(quota, report(0)?);
+            let violated = if state.violated { vec![0] } else { Vec::new() };
+            return Some(Self::led_by(state, violated, quotas, Box::default()));
+        }
+        let states = quotas.iter().enumerate();
+        let states = states.map(|(at, quota)| Some(LimitState::new(quota, report(at)?)));
+        let states: Box<[LimitState]> = states.collect::<Option<_>>()?;
+        let tightest = *states.iter().max_by(|a, b| tighter(a, b))?;
         let refused = |(at, limit): (usize, &LimitState)| limit.violated.then_some(at);
-        let violated: Vec<_> = limits.iter().enumerate().filter_map(refused).collect();
-        Some(Self {
+        let violated = states.iter().enumerate().filter_map(refused).collect();
+        Some(Self::led_by(tightest, violated, quotas, states))
+    }
+
+    fn led_by(
+        tightest: LimitState,
+        violated: Vec<usize>,
+        quotas: &Arc<[Quota]>,
+        several: Box<[LimitState]>,
+    ) -> Self {
+        Self {
             allowed: violated.is_empty(),
             limit: tightest.limit,
             remaining: tightest.remaining,
@@ -157,12 +190,13 @@ impl Decision {
             violated,
             decided_by: DecidedBy::Store,
             store_error: None,
-            limits,
-        })
+            quotas: Arc::clone(quotas),
+            several,
+        }
     }
 
     /// Allowed for want of anybody who could decide.
-    pub(crate) fn open(quotas: &[Quota], error: Error) -> Self {
+    pub(crate) fn open(quotas: Arc<[Quota]>, error: Error) -> Self {
         let limit = quotas.iter().map(Quota::capacity).min().unwrap_or(0);
         Self {
             allowed: true,
@@ -173,21 +207,22 @@ impl Decision {
             violated: Vec::new(),
             decided_by: DecidedBy::FailOpen,
             store_error: Some(error),
-            limits: SmallVec::new(),
+            quotas,
+            several: Box::default(),
         }
     }
 
     /// How much more would fit right now.
     pub(crate) fn room(&self) -> u64 {
-        let remaining = self.limits.iter().map(|limit| limit.remaining);
-        remaining.min().unwrap_or(0)
+        let remaining = self.several.iter().map(|limit| limit.remaining);
+        remaining.min().unwrap_or(self.remaining)
     }
 
     /// The same decision for a request that was admitted together with later ones, which spent this much.
     pub(crate) fn before(&self, spent: u64) -> Self {
         let mut decision = self.clone();
         decision.remaining = decision.remaining.saturating_add(spent);
-        for limit in &mut decision.limits {
+        for limit in &mut decision.several {
             limit.remaining = limit.remaining.saturating_add(spent);
         }
         decision
@@ -198,7 +233,7 @@ impl Decision {
         let mut decision = self.clone();
         decision.retry_after = decision.retry_after.later(elapsed);
         decision.reset_after = decision.reset_after.saturating_sub(elapsed);
-        for limit in &mut decision.limits {
+        for limit in &mut decision.several {
             limit.retry_after = limit.retry_after.later(elapsed);
             limit.reset_after = limit.reset_after.saturating_sub(elapsed);
         }
@@ -206,7 +241,7 @@ impl Decision {
     }
 
     /// Refused for ever, which needs nobody to decide.
-    pub(crate) fn never(quotas: &[Quota], cost: u64, error: Error) -> Self {
+    pub(crate) fn never(quotas: Arc<[Quota]>, cost: u64, error: Error) -> Self {
         let refuses = |(at, quota): (usize, &Quota)| (cost > quota.capacity()).then_some(at);
         Self {
             allowed: false,

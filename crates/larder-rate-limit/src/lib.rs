@@ -1,15 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 mod algorithm;
-mod blocks;
+mod block;
 mod builder;
 mod decision;
-mod denials;
 mod error;
+mod group;
+mod identities;
 mod local;
 mod plan;
 mod quota;
 mod rate_limiter;
+mod refusal;
+mod request;
 mod reset;
 mod shared;
 mod stats;

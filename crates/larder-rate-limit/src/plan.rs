@@ -1,5 +1,7 @@
 //! Quotas, made ready.
 
+use std::{borrow::Cow, slice, sync::Arc};
+
 use bytes::Bytes;
 use larder_store::{ErrorKind as StoreErrorKind, Reply, Update};
 use smallvec::SmallVec;
@@ -7,7 +9,6 @@ use smallvec::SmallVec;
 use crate::{
     Algorithm, Decision, Error, Quota, Result,
     algorithm::{Terms, is_foreign},
-    decision::LimitState,
     error::foreign,
 };
 
@@ -21,9 +22,11 @@ const MOST_COST: u64 = (1 << 52) + 1;
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     algorithm: Algorithm,
-    quotas: Box<[Quota]>,
+    quotas: Arc<[Quota]>,
     terms: SmallVec<[Terms; 1]>,
     packed: Bytes,
+    /// Spends one, as nearly every request does.
+    one: Update,
 }
 
 /// What is done to an identity.
@@ -69,11 +72,13 @@ impl Plan {
         let terms = terms?;
         let mut packed = Vec::with_capacity(terms.len() * Terms::LEN);
         terms.iter().for_each(|terms| terms.pack(&mut packed));
+        let packed = Bytes::from(packed);
         Ok(Self {
+            one: update(algorithm, &packed, Action::Spend(1)),
             algorithm,
             quotas: quotas.into(),
             terms,
-            packed: packed.into(),
+            packed,
         })
     }
 
@@ -86,7 +91,7 @@ impl Plan {
         self.quotas.iter().map(Quota::capacity).min().unwrap_or(0)
     }
 
-    pub(crate) fn quotas(&self) -> &[Quota] {
+    pub(crate) const fn quotas(&self) -> &Arc<[Quota]> {
         &self.quotas
     }
 
@@ -110,13 +115,10 @@ impl Plan {
             .any(|quota| action.cost() > quota.capacity())
     }
 
-    pub(crate) fn update(&self, action: Action) -> Update {
-        let update = Update::new(self.algorithm.script())
-            .arg(action.argument())
-            .arg(self.packed.clone());
+    pub(crate) fn update(&self, action: Action) -> Cow<'_, Update> {
         match action {
-            Action::Peek(_) => update.arg(1),
-            Action::Spend(_) | Action::Refund(_) => update,
+            Action::Spend(1) => Cow::Borrowed(&self.one),
+            action => Cow::Owned(update(self.algorithm, &self.packed, action)),
         }
     }
 
@@ -125,7 +127,7 @@ impl Plan {
         if is_foreign(&reply) {
             return Err(foreign());
         }
-        self.read(action, reply).ok_or_else(|| {
+        self.read(action, &reply).ok_or_else(|| {
             let error = larder_store::Error::new(
                 StoreErrorKind::Protocol,
                 "a limiter's script should have replied its numbers",
@@ -134,24 +136,29 @@ impl Plan {
         })
     }
 
-    fn read(&self, action: Action, reply: Reply) -> Option<Decision> {
-        let mut numbers = numbers(reply)?.into_iter();
-        let limits = self.quotas.iter().zip(&self.terms).map(|(quota, terms)| {
-            let report = self.algorithm.report(*terms, action.cost(), &mut numbers)?;
-            Some(LimitState::new(quota, report))
+    fn read(&self, action: Action, reply: &Reply) -> Option<Decision> {
+        let numbers = match reply {
+            Reply::List(replies) => &replies[..],
+            one => slice::from_ref(one),
+        };
+        let mut numbers = numbers.iter().map_while(|reply| match reply {
+            Reply::Int(number) => Some(*number),
+            _ => None,
         });
-        Decision::of(limits.collect::<Option<_>>()?)
+        Decision::of(&self.quotas, |at| {
+            let terms = *self.terms.get(at)?;
+            self.algorithm.report(terms, action.cost(), &mut numbers)
+        })
     }
 }
 
-fn numbers(reply: Reply) -> Option<SmallVec<[i64; 4]>> {
-    match reply {
-        Reply::Int(number) => Some(SmallVec::from_slice(&[number])),
-        Reply::List(replies) => replies
-            .into_iter()
-            .map(|reply| reply.into_int().ok())
-            .collect(),
-        Reply::Nil | Reply::Bytes(_) => None,
+fn update(algorithm: Algorithm, packed: &Bytes, action: Action) -> Update {
+    let update = Update::new(algorithm.script())
+        .arg(action.argument())
+        .arg(packed.clone());
+    match action {
+        Action::Peek(_) => update.arg(1),
+        Action::Spend(_) | Action::Refund(_) => update,
     }
 }
 

@@ -8,9 +8,10 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Algorithm, Decision, Error, ErrorKind, Quota, RateLimiterBuilder, Result, RetryAfter, Stats,
     plan::{Action, Plan},
+    request::Request,
     reset,
     shared::{Plans, Shared, lost},
-    together::{Answer, Ask, Entered, Together, Unanswered},
+    together,
 };
 
 /// Limits how often an identity (a user, an address, a tenant and a route) may do something.
@@ -93,41 +94,14 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     /// # Errors
     /// As [`check`](Self::check).
     pub async fn check_n(&self, id: &K, cost: u64) -> Result<Decision> {
+        let key = self.key(id)?;
         let action = Action::Spend(cost);
-        if !self.shared.remote || cost == 0 {
-            return self.shared.counted(self.run(id, action).await);
-        }
-        let ask = Ask {
-            key: self.key(id)?,
-            cost,
-            plans: Arc::clone(&self.plans),
+        let answer = match self.shared.ask_ready(&key, &self.plans, action) {
+            Some(answer) => answer,
+            None if cost == 0 => self.shared.ask(&key, &self.plans, action).await,
+            None => together::decide(&self.shared, self.request(&key, cost)).await,
         };
-        if let Some(decision) = self.shared.spend_of_block(&ask) {
-            return self.shared.counted(Ok(decision));
-        }
-        if let Some(refusal) = self.shared.denials.recall(&ask) {
-            self.shared.counters.denied_by_memory.increment();
-            return self.shared.counted(Ok(refusal));
-        }
-        let key = ask.key.clone();
-        let answer = self.ask_together(ask).await;
-        let decision = self.shared.settle(&self.plans, &key, action, answer);
-        self.shared.counted(decision)
-    }
-
-    /// By itself if nobody asks for the same, and otherwise with those who do, as soon as the request under way is answered.
-    async fn ask_together(&self, ask: Ask) -> Answer {
-        match Together::enter(&self.shared, ask.clone()) {
-            Entered::First(_turn) => {
-                let (_, answer) = self.shared.take(&ask, 1).await;
-                answer
-            }
-            Entered::Next(answer) => {
-                self.shared.counters.decided_together.increment();
-                let lost = |_| Err(Unanswered::Store(lost()));
-                answer.await.unwrap_or_else(lost)
-            }
-        }
+        self.shared.decided(&self.plans, &key, cost, answer)
     }
 
     /// Asks for several identities in one round trip, each decided by itself, and in this order where one comes twice.
@@ -141,17 +115,15 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
             .zip(checks)
             .filter_map(|(key, (_, cost))| {
                 let update = self.plans.plan.update(Action::Spend(*cost));
-                Some((key.clone().ok()?, update))
+                Some((key.clone().ok()?, update.into_owned()))
             })
             .collect();
         let mut replies = self.shared.update_many(&updates).await.into_iter();
         let decide = |(key, (_, cost)): (Result<Key>, &(&K, u64))| {
             let key = key?;
             let reply = replies.next().unwrap_or_else(|| Err(lost()));
-            let action = Action::Spend(*cost);
-            let answer = self.plans.answer(action, reply);
-            self.shared
-                .counted(self.shared.settle(&self.plans, &key, action, answer))
+            let answer = self.plans.answer(Action::Spend(*cost), reply);
+            self.shared.decided(&self.plans, &key, *cost, answer)
         };
         keys.into_iter().zip(checks).map(decide).collect()
     }
@@ -188,7 +160,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     pub async fn refund(&self, id: &K, cost: u64) -> Result<Decision> {
         let refunded = self.run(id, Action::Refund(cost)).await;
         if let Ok(key) = self.key(id) {
-            self.shared.denials.forget(&key);
+            self.shared.identities.forget_refusal(&key);
         }
         refunded
     }
@@ -202,10 +174,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         self.shared.local.forget(&key);
         let update = Update::new(&reset::SCRIPT);
         let reply = self.shared.store.update(&key, &update).await;
-        self.shared.denials.forget(&key);
-        if let Some(blocks) = &self.shared.blocks {
-            blocks.forget(&key);
-        }
+        self.shared.identities.forget_all(&key);
         let reset = reply
             .map_err(Error::from)
             .and_then(|reply| reset::done(&reply));
@@ -265,6 +234,15 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.plans.plan.algorithm()
+    }
+
+    fn request<'a>(&'a self, key: &'a Key, cost: u64) -> Request<'a> {
+        Request {
+            key,
+            hash: self.shared.identities.hash(key),
+            cost,
+            plans: &self.plans,
+        }
     }
 
     fn key(&self, id: &K) -> Result<Key> {

@@ -1,18 +1,26 @@
 //! What handles on one limiter have in common, and what becomes of a reply.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use larder_store::{Key, Namespace, Reply, Store, Update};
 
 use crate::{
     Decision, Error, ErrorKind, Result,
-    blocks::Blocks,
+    block::Block,
     decision::DecidedBy,
-    denials::Denials,
+    identities::{Identities, Mark},
     local::Local,
     plan::{Action, Plan},
+    refusal::Refusal,
+    request::Request,
     stats::Counters,
-    together::{Answer, Ask, Together, Unanswered},
+    together::{Answer, Unanswered},
 };
 
 /// Everything but the quotas.
@@ -21,12 +29,9 @@ pub(crate) struct Shared {
     pub(crate) namespace: Namespace,
     pub(crate) policy: Policy,
     pub(crate) local: Local,
-    pub(crate) together: Together,
-    pub(crate) denials: Denials,
-    /// Of leased quota.
-    pub(crate) blocks: Option<Blocks>,
-    /// Whether asking the store costs a round trip.
-    pub(crate) remote: bool,
+    pub(crate) identities: Identities,
+    /// The lifetime of blocks of leased quota.
+    leased: Option<Duration>,
     pub(crate) counters: Counters,
 }
 
@@ -41,12 +46,15 @@ pub(crate) enum Policy {
 
 /// The quotas, and this process' part of them for when the store is down.
 pub(crate) struct Plans {
+    /// No others in this process have it.
+    pub(crate) id: u64,
     pub(crate) plan: Plan,
     local: Option<Plan>,
 }
 
 impl Plans {
     /// What the store's reply says.
+    #[inline]
     pub(crate) fn answer(&self, action: Action, reply: larder_store::Result<Reply>) -> Answer {
         match reply {
             Ok(reply) => self.plan.decision(action, reply).map_err(Unanswered::Other),
@@ -62,18 +70,13 @@ impl Shared {
         policy: Policy,
         leased: Option<Duration>,
     ) -> Self {
-        let nobody = namespace.key("");
-        // A store in this process answers at once.
-        let remote = nobody.is_ok_and(|key| store.get_ready(&key).is_none());
         Self {
-            remote,
-            blocks: leased.filter(|_| remote).map(Blocks::new),
             store,
             namespace,
             policy,
             local: Local::new(),
-            together: Together::new(),
-            denials: Denials::new(),
+            identities: Identities::new(),
+            leased,
             counters: Counters::default(),
         }
     }
@@ -83,7 +86,12 @@ impl Shared {
             Policy::Local(part) => Some(plan.scaled(part)?),
             Policy::Open | Policy::Closed => None,
         };
-        Ok(Plans { plan, local })
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Ok(Plans {
+            id: NEXT.fetch_add(1, Relaxed),
+            plan,
+            local,
+        })
     }
 
     /// As many replies as updates.
@@ -100,37 +108,54 @@ impl Shared {
         }
     }
 
+    #[inline]
+    /// Asks a store in this process, which answers at once; `None` if it is a remote one.
+    pub(crate) fn ask_ready(&self, key: &Key, plans: &Plans, action: Action) -> Option<Answer> {
+        let reply = self.store.update_ready(key, &plans.plan.update(action))?;
+        Some(plans.answer(action, reply))
+    }
+
     /// Asks the store.
     pub(crate) async fn ask(&self, key: &Key, plans: &Plans, action: Action) -> Answer {
+        if let Some(answer) = self.ask_ready(key, plans, action) {
+            return answer;
+        }
         let update = plans.plan.update(action);
-        let reply = match self.store.update_ready(key, &update) {
-            Some(reply) => reply,
-            None => self.store.update(key, &update).await,
-        };
-        plans.answer(action, reply)
+        plans.answer(action, self.store.update(key, &update).await)
     }
 
     /// Spends of what was taken before, with leased quota.
-    pub(crate) fn spend_of_block(&self, ask: &Ask) -> Option<Decision> {
-        self.blocks.as_ref()?.spend(ask)
+    pub(crate) fn spend_of_block(&self, request: Request<'_>) -> Option<Decision> {
+        self.leased?;
+        self.identities.spend(request)
     }
 
     /// Takes so many times the cost from the store or, where that is too much, as many as fit, and says how many; with leased
     /// quota, a block if it is larger.
-    pub(crate) async fn take(&self, ask: &Ask, most: u64) -> (u64, Answer) {
-        let cost = ask.cost;
-        let block = self.blocks.as_ref().map_or(0, |blocks| blocks.wanted(ask));
+    pub(crate) async fn take(&self, request: Request<'_>, mark: Mark, most: u64) -> (u64, Answer) {
+        let Request {
+            key, cost, plans, ..
+        } = request;
+        let next_block = |lifetime| self.identities.next_block(request, lifetime);
+        let block = self.leased.map_or(0, next_block);
         let (mut asked, mut tokens) = (most, cost.saturating_mul(most).max(block));
         loop {
-            let mark = self.denials.mark(&ask.key);
-            let answer = self.ask(&ask.key, &ask.plans, Action::Spend(tokens)).await;
+            let answer = self.ask(key, plans, Action::Spend(tokens)).await;
             match answer {
                 Ok(decision) if decision.allowed => {
                     let surplus = tokens - cost.saturating_mul(asked);
-                    if let Some(blocks) = &self.blocks {
-                        blocks.keep(ask, mark.asked(), tokens, surplus, &decision);
+                    if let Some(lifetime) = self.leased {
+                        // The store took them later than that.
+                        let until = mark.asked + lifetime;
+                        let block = Block::new(request, (tokens, surplus), until, &decision);
+                        self.identities.keep(request, mark, block);
                     }
-                    return (asked, Ok(decision.before(surplus)));
+                    let decision = if surplus > 0 {
+                        decision.before(surplus)
+                    } else {
+                        decision
+                    };
+                    return (asked, Ok(decision));
                 }
                 Ok(decision) if tokens > cost => {
                     // A block may have been too much, and what it was for not.
@@ -138,17 +163,19 @@ impl Shared {
                     asked = (decision.room() / cost).clamp(1, fewer);
                     tokens = cost.saturating_mul(asked);
                 }
-                answer => {
-                    if let Ok(refusal) = &answer {
-                        self.denials.remember(ask, mark, refusal);
+                Ok(decision) => {
+                    if let Some(refusal) = Refusal::of(request, mark.asked, &decision) {
+                        self.identities.remember(request, mark, refusal);
                     }
-                    return (0, answer);
+                    return (0, Ok(decision));
                 }
+                Err(why) => return (0, Err(why)),
             }
         }
     }
 
     /// The answer or, if the store failed, what the policy says.
+    #[inline]
     pub(crate) fn settle(
         &self,
         plans: &Plans,
@@ -156,10 +183,23 @@ impl Shared {
         action: Action,
         answer: Answer,
     ) -> Result<Decision> {
-        let error = match answer {
-            Ok(decision) => return Ok(decision),
-            Err(Unanswered::Store(error)) => error.into(),
-            Err(Unanswered::Other(error)) => error,
+        match answer {
+            Ok(decision) => Ok(decision),
+            Err(why) => self.unanswered(plans, key, action, why),
+        }
+    }
+
+    #[cold]
+    fn unanswered(
+        &self,
+        plans: &Plans,
+        key: &Key,
+        action: Action,
+        why: Unanswered,
+    ) -> Result<Decision> {
+        let error = match why {
+            Unanswered::Store(error) => error.into(),
+            Unanswered::Other(error) => error,
         };
         self.count_failure(&error);
         // Nobody but the store knows what a refund belongs to.
@@ -176,8 +216,9 @@ impl Shared {
         action: Action,
         error: Error,
     ) -> Result<Decision> {
+        let quotas = || Arc::clone(plans.plan.quotas());
         if plans.plan.is_over(action) {
-            return Ok(Decision::never(plans.plan.quotas(), action.cost(), error));
+            return Ok(Decision::never(quotas(), action.cost(), error));
         }
         match (self.policy, &plans.local) {
             (Policy::Local(_), Some(plan)) => {
@@ -185,7 +226,7 @@ impl Shared {
                 let decision = plan.decision(action, reply)?;
                 Ok(decision.locally(error))
             }
-            (Policy::Open, _) => Ok(Decision::open(plans.plan.quotas(), error)),
+            (Policy::Open, _) => Ok(Decision::open(quotas(), error)),
             _ => Err(error),
         }
     }
@@ -203,8 +244,16 @@ impl Shared {
         }
     }
 
-    /// Counts what became of a request.
-    pub(crate) fn counted(&self, decision: Result<Decision>) -> Result<Decision> {
+    /// What becomes of a request that was answered, counted.
+    #[inline]
+    pub(crate) fn decided(
+        &self,
+        plans: &Plans,
+        key: &Key,
+        cost: u64,
+        answer: Answer,
+    ) -> Result<Decision> {
+        let decision = self.settle(plans, key, Action::Spend(cost), answer);
         match &decision {
             Ok(decision) => self.count(decision),
             Err(error) if is_store(error) => self.counters.failed_closed.increment(),

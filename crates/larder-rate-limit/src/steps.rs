@@ -25,14 +25,14 @@ impl Steps {
     /// The update that spends a cost, looks for 0, and gives back for less.
     #[must_use]
     pub fn update(&self, cost: i64) -> Update {
-        self.0.update(action(cost))
+        self.0.update(action(cost)).into_owned()
     }
 
     /// The update that looks whether a cost fits. What its reply says is what it would say if the cost were spent, but for what is
     /// left.
     #[must_use]
     pub fn look(&self, cost: u64) -> Update {
-        self.0.update(Action::Peek(cost))
+        self.0.update(Action::Peek(cost)).into_owned()
     }
 
     /// What the reply to it says.

@@ -1,40 +1,24 @@
 //! Concurrent checks of one identity, sent as one.
+//!
+//! The first goes by itself. Whoever asks for the same while it is under way waits, and a task takes those who wait along: so
+//! many times the cost at once and, where that is too much, as many as fit.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{sync::Arc, time::Duration};
 
-use larder_store::Key;
-use tokio::{runtime::Handle, sync::oneshot};
+use larder_store::{ErrorKind, Key};
+use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::timeout};
 
 use crate::{
     Decision, Error,
-    shared::{Plans, Shared},
+    group::Waiter,
+    identities::{Entered, Mark},
+    request::Request,
+    shared::{Plans, Shared, lost},
 };
 
-const SHARDS: usize = 16;
-/// The most requests that are decided at once.
-const MOST: usize = 256;
+/// Longer than any store takes to answer: only a runtime that is not driven any more keeps anybody waiting so long.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Requests of one identity that wait for the one under way. What is asked for alike is decided together: so many times the
-/// cost at once and, where that is too much, as many as fit.
-pub(crate) struct Together {
-    shards: Box<[Mutex<Waiting>]>,
-    hasher: RandomState,
-}
-
-/// What is asked: requests that differ in nothing else than who makes them.
-#[derive(Clone)]
-pub(crate) struct Ask {
-    pub(crate) key: Key,
-    pub(crate) cost: u64,
-    pub(crate) plans: Arc<Plans>,
-}
-
-type Waiting = HashMap<Ask, Vec<Waiter>>;
-type Waiter = oneshot::Sender<Answer>;
 pub(crate) type Answer = Result<Decision, Unanswered>;
 
 /// Why there is no decision.
@@ -46,160 +30,147 @@ pub(crate) enum Unanswered {
     Other(Error),
 }
 
-/// How a request comes in.
-pub(crate) enum Entered {
-    /// As the first: it goes by itself, at once.
-    First(Turn),
-    /// With those that are decided next.
-    Next(oneshot::Receiver<Answer>),
-}
-
-impl Together {
-    pub(crate) fn new() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
+/// Decides a request by what is known here, by itself, or together with others.
+pub(crate) async fn decide(shared: &Arc<Shared>, request: Request<'_>) -> Answer {
+    let runtime = Handle::try_current();
+    match shared.identities.enter(request, runtime.is_ok()) {
+        Entered::Leased(decision) => Ok(decision),
+        Entered::Refused(decision) => {
+            shared.counters.denied_by_memory.increment();
+            Ok(decision)
+        }
+        Entered::Alone(mark) => {
+            let _alone = Alone { shared, request };
+            shared.take(request, mark, 1).await.1
+        }
+        Entered::Apart(mark) => shared.take(request, mark, 1).await.1,
+        Entered::Next(answer) => told(shared, request, answer).await,
+        Entered::FirstOfNext(answer) => {
+            let driver = Driver {
+                shared: Arc::clone(shared),
+                key: request.key.clone(),
+                hash: request.hash,
+                cost: request.cost,
+                plans: Arc::clone(request.plans),
+                done: false,
+            };
+            if let Ok(runtime) = runtime {
+                runtime.spawn(driver.go_on());
+            }
+            told(shared, request, answer).await
         }
     }
+}
 
-    pub(crate) fn enter(shared: &Arc<Shared>, ask: Ask) -> Entered {
-        let mut waiting = shared.together.shard(&ask);
-        if let Some(waiters) = waiting.get_mut(&ask) {
-            let (waiter, answer) = oneshot::channel();
-            waiters.push(waiter);
-            return Entered::Next(answer);
+async fn told(shared: &Shared, request: Request<'_>, answer: oneshot::Receiver<Answer>) -> Answer {
+    shared.counters.decided_together.increment();
+    match timeout(PATIENCE, answer).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(Unanswered::Store(lost())),
+        Err(_) => {
+            // So that the next ones find somebody else.
+            drop(shared.identities.strand(request));
+            Err(Unanswered::Store(larder_store::Error::new(
+                ErrorKind::Timeout,
+                "the runtime that asks the store for this identity is not driven",
+            )))
         }
-        waiting.insert(ask.clone(), Vec::new());
-        drop(waiting);
-        Entered::First(Turn {
-            shared: Arc::clone(shared),
-            ask,
-            first: true,
-        })
-    }
-
-    fn shard(&self, ask: &Ask) -> MutexGuard<'_, Waiting> {
-        lock(&self.shards[self.hasher.hash_one(&ask.key) as usize % SHARDS])
-    }
-
-    /// Those who are next; nobody if there are none, and then the identity is free.
-    fn next(&self, ask: &Ask) -> Vec<Waiter> {
-        let mut waiting = self.shard(ask);
-        let Some(waiters) = waiting.get_mut(ask) else {
-            return Vec::new();
-        };
-        if waiters.is_empty() {
-            waiting.remove(ask);
-            return Vec::new();
-        }
-        let most = waiters.len().min(MOST);
-        waiters.drain(..most).collect()
-    }
-
-    fn has_waiters(&self, ask: &Ask) -> bool {
-        let mut waiting = self.shard(ask);
-        let waited = waiting.get(ask).is_some_and(|waiters| !waiters.is_empty());
-        if !waited {
-            waiting.remove(ask);
-        }
-        waited
-    }
-
-    fn remove(&self, ask: &Ask) {
-        let waiters = self.shard(ask).remove(ask);
-        // Whoever waited hears that it was lost.
-        drop(waiters);
     }
 }
 
-fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+/// A request that is under way by itself, until it is answered or dropped.
+struct Alone<'a> {
+    shared: &'a Shared,
+    request: Request<'a>,
 }
 
-impl PartialEq for Ask {
-    fn eq(&self, other: &Self) -> bool {
-        self.cost == other.cost && self.key == other.key && Arc::ptr_eq(&self.plans, &other.plans)
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.shared.identities.leave(self.request);
     }
 }
 
-impl Eq for Ask {}
-
-impl std::hash::Hash for Ask {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        (&self.key, self.cost).hash(state);
-    }
-}
-
-/// The duty to let the next ones go. Whoever has it may go away at any time.
-pub(crate) struct Turn {
+/// Takes along those who wait. It is a task of its own, so that nobody depends on another caller's future being polled.
+struct Driver {
     shared: Arc<Shared>,
-    ask: Ask,
-    /// Whether it is a caller's, and not that of the task which decides for those who wait.
-    first: bool,
+    key: Key,
+    hash: u64,
+    cost: u64,
+    plans: Arc<Plans>,
+    /// Whether nobody waited any more.
+    done: bool,
 }
 
-impl Turn {
-    /// Decides for those who wait, until there are none.
-    async fn go_on(self) {
+impl Driver {
+    fn request(&self) -> Request<'_> {
+        Request {
+            key: &self.key,
+            hash: self.hash,
+            cost: self.cost,
+            plans: &self.plans,
+        }
+    }
+
+    /// Until nobody waits.
+    async fn go_on(mut self) {
         loop {
-            let waiters = self.shared.together.next(&self.ask);
+            let (waiters, mark) = self.shared.identities.next(self.request());
             if waiters.is_empty() {
+                self.done = true;
                 return;
             }
-            self.decide(waiters).await;
+            self.decide(waiters, mark).await;
+            // Of those who were answered some ask again at once, and then it is better to go with all of them.
+            yield_now().await;
         }
     }
 
     /// Takes for all at once; where that is too much for as many as there is room for, until one alone is refused.
-    async fn decide(&self, waiters: Vec<Waiter>) {
-        let cost = self.ask.cost;
+    async fn decide(&self, waiters: Vec<Waiter>, mark: Mark) {
         let mut waiters = waiters.into_iter();
         while waiters.len() > 0 {
             // What the request before has left in a block.
-            if let Some(decision) = self.shared.spend_of_block(&self.ask) {
-                if let Some(waiter) = waiters.next() {
-                    // Whoever has gone away has spent.
-                    let _ = waiter.send(Ok(decision));
-                }
+            if let Some(decision) = self.shared.spend_of_block(self.request()) {
+                waiters
+                    .by_ref()
+                    .take(1)
+                    .for_each(|waiter| tell(waiter, Ok(decision.clone())));
                 continue;
             }
-            match self.shared.take(&self.ask, waiters.len() as u64).await {
-                (0, answer) => {
-                    for waiter in waiters.by_ref() {
-                        let _ = waiter.send(answer.clone());
-                    }
-                }
-                (admitted, answer) => {
-                    let admitted = waiters
-                        .by_ref()
-                        .take(admitted as usize)
-                        .zip((0..admitted).rev());
-                    for (waiter, after) in admitted {
-                        let answer = answer.clone();
-                        let _ = waiter.send(answer.map(|it| it.before(cost.saturating_mul(after))));
-                    }
-                }
+            let (admitted, answer) = self
+                .shared
+                .take(self.request(), mark, waiters.len() as u64)
+                .await;
+            if admitted == 0 {
+                waiters
+                    .by_ref()
+                    .for_each(|waiter| tell(waiter, answer.clone()));
+            }
+            let admitted = waiters
+                .by_ref()
+                .take(admitted as usize)
+                .zip((0..admitted).rev());
+            for (waiter, after) in admitted {
+                let spent = self.cost.saturating_mul(after);
+                tell(
+                    waiter,
+                    answer.clone().map(|decision| decision.before(spent)),
+                );
             }
         }
     }
 }
 
-impl Drop for Turn {
+impl Drop for Driver {
     fn drop(&mut self) {
-        if !self.shared.together.has_waiters(&self.ask) {
-            return;
-        }
-        match Handle::try_current() {
-            // A task that is dropped, since its runtime ends, has no successor.
-            Ok(runtime) if self.first => {
-                let next = Self {
-                    shared: Arc::clone(&self.shared),
-                    ask: self.ask.clone(),
-                    first: false,
-                };
-                runtime.spawn(next.go_on());
-            }
-            _ => self.shared.together.remove(&self.ask),
+        if !self.done {
+            // The runtime ends, and whoever waits hears that it was lost.
+            drop(self.shared.identities.strand(self.request()));
         }
     }
+}
+
+fn tell(waiter: Waiter, answer: Answer) {
+    // Whoever has gone away has spent.
+    let _ = waiter.send(answer);
 }

@@ -88,7 +88,7 @@ impl Headers {
 
     /// The fields of a decision; none if nothing is known, since the store is down.
     pub(crate) fn fields(&self, key: &str, decision: &Decision) -> Fields {
-        if decision.limits().is_empty() {
+        if decision.limits().len() == 0 {
             return Fields::default();
         }
         Fields {
@@ -103,11 +103,13 @@ impl Headers {
 
     fn limits(&self, key: &str, decision: &Decision) -> Option<HeaderValue> {
         let partition = self.partition_key.as_ref().map(|partition| partition(key));
-        let limits = self.names.iter().zip(decision.limits());
-        let items = limits.map(|(name, limit)| {
+        let limits = decision.quotas().iter().zip(decision.limits());
+        let items = self.names.iter().zip(limits).map(|(name, (quota, limit))| {
             // `Retry-After` is the time of those that refused, and should not be before any other.
             let told = decision.allowed || limit.violated;
-            let time = told.then(|| until_more(self.algorithm, limit)).flatten();
+            let time = told
+                .then(|| until_more(self.algorithm, quota, &limit))
+                .flatten();
             Item::new(name)
                 .with("r", Integer(limit.remaining))
                 .with_some("t", time.map(|time| Integer(whole_seconds(time))))

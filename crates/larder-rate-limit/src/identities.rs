@@ -1,0 +1,312 @@
+//! What this process knows of identities, so that it asks the store as seldom as it can.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use hashbrown::{HashTable, hash_table::Entry};
+use larder_store::Key;
+use smallvec::SmallVec;
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    Decision,
+    block::Block,
+    group::{Group, Waiter},
+    refusal::Refusal,
+    request::Request,
+    together::Answer,
+};
+
+const SHARDS: usize = 16;
+/// How many identities a shard keeps that nobody is asking for.
+const MOST: usize = 1_000;
+/// How often a full shard is searched for identities of which nothing holds any more.
+const PRUNED_EVERY: Duration = Duration::from_millis(100);
+/// How many kinds of requests of one identity are told apart; those beyond go by themselves.
+const MOST_GROUPS: usize = 16;
+
+/// Identities that are being asked for, that were refused or that have tokens left in a block.
+pub(crate) struct Identities {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+}
+
+#[derive(Default)]
+struct Shard {
+    known: HashTable<Identity>,
+    /// How often something was to be forgotten.
+    forgotten: u64,
+    pruned: Option<Instant>,
+}
+
+/// What is known of one identity. Most have nothing but a request under way.
+struct Identity {
+    key: Key,
+    hash: u64,
+    groups: SmallVec<[Group; 1]>,
+    refusal: Option<Box<Refusal>>,
+    block: Option<Box<Block>>,
+}
+
+/// When the store was asked, and what had been forgotten by then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    pub(crate) asked: Instant,
+    forgotten: u64,
+}
+
+/// How a request comes in.
+pub(crate) enum Entered {
+    /// It is admitted out of a block.
+    Leased(Decision),
+    /// It is refused as before.
+    Refused(Decision),
+    /// It goes by itself, and leaves afterwards.
+    Alone(Mark),
+    /// It goes by itself, in no group.
+    Apart(Mark),
+    /// It goes with those who are next.
+    Next(oneshot::Receiver<Answer>),
+    /// The same, and it is the first: somebody must take them along.
+    FirstOfNext(oneshot::Receiver<Answer>),
+}
+
+impl Identities {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    pub(crate) fn hash(&self, key: &Key) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// Lets a request in. `can_wait` says whether there is a runtime on which somebody could take it along.
+    pub(crate) fn enter(&self, request: Request<'_>, can_wait: bool) -> Entered {
+        let now = Instant::now();
+        let mut shard = self.shard(request.hash);
+        let mark = shard.mark(now);
+        let identity = match shard.entry(request) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(Identity::asked_for(request));
+                return Entered::Alone(mark);
+            }
+        };
+        if let Some(decision) = identity.known(request, now) {
+            return decision;
+        }
+        if let Some(group) = identity.group(request) {
+            if can_wait && let Some((answer, first)) = group.join() {
+                return if first {
+                    Entered::FirstOfNext(answer)
+                } else {
+                    Entered::Next(answer)
+                };
+            }
+            return Entered::Apart(mark);
+        }
+        if identity.groups.len() == MOST_GROUPS {
+            return Entered::Apart(mark);
+        }
+        identity.groups.push(Group::of(request));
+        Entered::Alone(mark)
+    }
+
+    /// After a request that went alone.
+    pub(crate) fn leave(&self, request: Request<'_>) {
+        self.shard(request.hash).change(request, |identity| {
+            if let Some(group) = identity.group(request) {
+                group.leave();
+            }
+        });
+    }
+
+    /// Those who are next; nobody if there are none, and then nobody takes them along any more.
+    pub(crate) fn next(&self, request: Request<'_>) -> (Vec<Waiter>, Mark) {
+        let now = Instant::now();
+        let mut shard = self.shard(request.hash);
+        let mark = shard.mark(now);
+        let mut waiters = Vec::new();
+        shard.change(request, |identity| {
+            if let Some(group) = identity.group(request) {
+                waiters = group.next();
+            }
+        });
+        (waiters, mark)
+    }
+
+    /// Everybody who waits, since nobody will take them along.
+    pub(crate) fn strand(&self, request: Request<'_>) -> Vec<Waiter> {
+        let mut waiters = Vec::new();
+        self.shard(request.hash).change(request, |identity| {
+            if let Some(group) = identity.group(request) {
+                waiters = group.strand();
+            }
+        });
+        waiters
+    }
+
+    /// Spends of the identity's block, if there is enough in it.
+    pub(crate) fn spend(&self, request: Request<'_>) -> Option<Decision> {
+        let now = Instant::now();
+        let mut shard = self.shard(request.hash);
+        shard.find(request)?.block.as_mut()?.spend(request, now)
+    }
+
+    /// How large a block to take next.
+    pub(crate) fn next_block(&self, request: Request<'_>, lifetime: Duration) -> u64 {
+        let now = Instant::now();
+        let mut shard = self.shard(request.hash);
+        let block = shard.find(request).and_then(|known| known.block.as_ref());
+        block.map_or(request.cost, |block| {
+            block.next_size(request, now, lifetime)
+        })
+    }
+
+    /// Remembers a refusal, unless it may be from before a refund or a reset.
+    pub(crate) fn remember(&self, request: Request<'_>, mark: Mark, refusal: Refusal) {
+        let refusal = Box::new(refusal);
+        self.learn(request, mark, |identity| identity.refusal = Some(refusal));
+    }
+
+    /// Keeps a block, unless it may be from before a reset.
+    pub(crate) fn keep(&self, request: Request<'_>, mark: Mark, block: Block) {
+        let block = Box::new(block);
+        self.learn(request, mark, |identity| identity.block = Some(block));
+    }
+
+    fn learn(&self, request: Request<'_>, mark: Mark, learn: impl FnOnce(&mut Identity)) {
+        let mut shard = self.shard(request.hash);
+        if shard.forgotten != mark.forgotten || !shard.has_room() {
+            return;
+        }
+        let identity = shard
+            .entry(request)
+            .or_insert_with(|| Identity::unasked(request));
+        learn(identity.into_mut());
+    }
+
+    /// After a refund: what was refused may be admitted.
+    pub(crate) fn forget_refusal(&self, key: &Key) {
+        self.forget(key, |identity| identity.refusal = None);
+    }
+
+    /// After a reset: what was taken before it was reset too.
+    pub(crate) fn forget_all(&self, key: &Key) {
+        self.forget(key, |identity| {
+            identity.refusal = None;
+            identity.block = None;
+        });
+    }
+
+    fn forget(&self, key: &Key, forget: impl FnOnce(&mut Identity)) {
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash);
+        shard.forgotten += 1;
+        shard.change_key(key, hash, forget);
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        // The table takes the other end of the hash.
+        let shard = &self.shards[(hash >> 32) as usize % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    const fn mark(&self, now: Instant) -> Mark {
+        Mark {
+            asked: now,
+            forgotten: self.forgotten,
+        }
+    }
+
+    fn entry(&mut self, request: Request<'_>) -> Entry<'_, Identity> {
+        let same = |known: &Identity| known.key == *request.key;
+        self.known.entry(request.hash, same, |known| known.hash)
+    }
+
+    fn find(&mut self, request: Request<'_>) -> Option<&mut Identity> {
+        let same = |known: &Identity| known.key == *request.key;
+        self.known.find_mut(request.hash, same)
+    }
+
+    fn change(&mut self, request: Request<'_>, change: impl FnOnce(&mut Identity)) {
+        self.change_key(request.key, request.hash, change);
+    }
+
+    /// Changes an identity, and lets it go if nothing is known of it then.
+    fn change_key(&mut self, key: &Key, hash: u64, change: impl FnOnce(&mut Identity)) {
+        if let Ok(mut known) = self.known.find_entry(hash, |known| known.key == *key) {
+            let identity = known.get_mut();
+            change(identity);
+            identity.groups.retain(|group| !group.is_idle());
+            if identity.is_unknown() {
+                known.remove();
+            }
+        }
+    }
+
+    /// Whether more can be kept, after letting go what doesn't hold any more.
+    fn has_room(&mut self) -> bool {
+        let now = Instant::now();
+        let soon = |pruned| now < pruned + PRUNED_EVERY;
+        if self.known.len() >= MOST && !self.pruned.is_some_and(soon) {
+            self.pruned = Some(now);
+            self.known.retain(|known| {
+                known.prune(now);
+                !known.is_unknown()
+            });
+        }
+        self.known.len() < MOST
+    }
+}
+
+impl Identity {
+    fn unasked(request: Request<'_>) -> Self {
+        Self {
+            key: request.key.clone(),
+            hash: request.hash,
+            groups: SmallVec::new(),
+            refusal: None,
+            block: None,
+        }
+    }
+
+    fn asked_for(request: Request<'_>) -> Self {
+        let mut identity = Self::unasked(request);
+        identity.groups.push(Group::of(request));
+        identity
+    }
+
+    /// What is known of a request without asking.
+    fn known(&mut self, request: Request<'_>, now: Instant) -> Option<Entered> {
+        let block = self.block.as_mut();
+        if let Some(admitted) = block.and_then(|block| block.spend(request, now)) {
+            return Some(Entered::Leased(admitted));
+        }
+        let refusal = self.refusal.as_ref();
+        refusal
+            .and_then(|refusal| refusal.recall(request, now))
+            .map(Entered::Refused)
+    }
+
+    fn group(&mut self, request: Request<'_>) -> Option<&mut Group> {
+        self.groups.iter_mut().find(|group| group.is_for(request))
+    }
+
+    fn prune(&mut self, now: Instant) {
+        self.refusal.take_if(|refusal| now >= refusal.until);
+        self.block.take_if(|block| now >= block.until);
+    }
+
+    fn is_unknown(&self) -> bool {
+        self.groups.is_empty() && self.refusal.is_none() && self.block.is_none()
+    }
+}
