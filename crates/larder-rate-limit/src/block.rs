@@ -43,7 +43,7 @@ impl Block {
             return None;
         }
         self.left -= request.cost;
-        let mut decision = self.standing.before(self.left);
+        let mut decision = self.standing.clone().before(self.left);
         decision.decided_by = DecidedBy::Lease;
         Some(decision)
     }

@@ -141,6 +141,7 @@ impl Decision {
     }
 
     /// How each quota stands, in their order; none where nothing is known of them.
+    #[must_use]
     pub fn limits(&self) -> impl ExactSizeIterator<Item = LimitState> {
         let single = LimitState {
             violated: !self.allowed,
@@ -219,25 +220,23 @@ impl Decision {
     }
 
     /// The same decision for a request that was admitted together with later ones, which spent this much.
-    pub(crate) fn before(&self, spent: u64) -> Self {
-        let mut decision = self.clone();
-        decision.remaining = decision.remaining.saturating_add(spent);
-        for limit in &mut decision.several {
+    pub(crate) fn before(mut self, spent: u64) -> Self {
+        self.remaining = self.remaining.saturating_add(spent);
+        for limit in &mut self.several {
             limit.remaining = limit.remaining.saturating_add(spent);
         }
-        decision
+        self
     }
 
     /// The same refusal, so much later.
-    pub(crate) fn later(&self, elapsed: Duration) -> Self {
-        let mut decision = self.clone();
-        decision.retry_after = decision.retry_after.later(elapsed);
-        decision.reset_after = decision.reset_after.saturating_sub(elapsed);
-        for limit in &mut decision.several {
+    pub(crate) fn later(mut self, elapsed: Duration) -> Self {
+        self.retry_after = self.retry_after.later(elapsed);
+        self.reset_after = self.reset_after.saturating_sub(elapsed);
+        for limit in &mut self.several {
             limit.retry_after = limit.retry_after.later(elapsed);
             limit.reset_after = limit.reset_after.saturating_sub(elapsed);
         }
-        decision
+        self
     }
 
     /// Refused for ever, which needs nobody to decide.

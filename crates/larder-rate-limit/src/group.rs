@@ -1,9 +1,14 @@
 //! Requests of one identity that ask for the same.
 
-use tokio::sync::oneshot;
+use tokio::{
+    runtime::{Handle, Id},
+    sync::oneshot,
+};
 
 use crate::{request::Request, together::Answer};
 
+/// How many go by themselves at once, since waiting for company costs about as much as it saves for so few.
+const MOST_ALONE: usize = 2;
 /// The most requests that are decided at once.
 const MOST: usize = 256;
 /// The most that wait; those beyond go by themselves.
@@ -17,19 +22,30 @@ pub(crate) struct Group {
     plans: u64,
     alone: usize,
     waiters: Vec<Waiter>,
-    /// Whether somebody takes the waiters along.
-    driven: bool,
+    /// The runtime on which a task takes the waiters along.
+    driven_on: Option<Id>,
+}
+
+/// How a request comes into a group.
+pub(crate) enum Joined {
+    /// It goes by itself, and leaves afterwards.
+    Alone,
+    /// It goes by itself, and is not counted: there are too many, or they are on another runtime.
+    Apart,
+    /// It goes with those who are next.
+    Next(oneshot::Receiver<Answer>),
+    /// The same, and somebody must take them along.
+    First(oneshot::Receiver<Answer>),
 }
 
 impl Group {
-    /// With this request under way.
     pub(crate) fn of(request: Request<'_>) -> Self {
         Self {
             cost: request.cost,
             plans: request.plans.id,
-            alone: 1,
+            alone: 0,
             waiters: Vec::new(),
-            driven: false,
+            driven_on: None,
         }
     }
 
@@ -37,16 +53,25 @@ impl Group {
         self.cost == request.cost && self.plans == request.plans.id
     }
 
-    /// Waits with the others, unless there are too many. The first one must see to it that somebody takes them along.
-    pub(crate) fn join(&mut self) -> Option<(oneshot::Receiver<Answer>, bool)> {
-        if self.waiters.len() >= MOST_WAITING {
-            return None;
+    /// Only callers on one runtime wait for each other: one that isn't driven keeps nobody else waiting.
+    pub(crate) fn join(&mut self) -> Joined {
+        if self.driven_on.is_none() && self.alone < MOST_ALONE {
+            self.alone += 1;
+            return Joined::Alone;
+        }
+        let Ok(runtime) = Handle::try_current().map(|runtime| runtime.id()) else {
+            return Joined::Apart;
+        };
+        let there = self.driven_on.is_none_or(|there| there == runtime);
+        if !there || self.waiters.len() == MOST_WAITING {
+            return Joined::Apart;
         }
         let (waiter, answer) = oneshot::channel();
         self.waiters.push(waiter);
-        let first = !self.driven;
-        self.driven = true;
-        Some((answer, first))
+        match self.driven_on.replace(runtime) {
+            None => Joined::First(answer),
+            Some(_) => Joined::Next(answer),
+        }
     }
 
     /// A request that went by itself is answered, or was given up.
@@ -56,18 +81,20 @@ impl Group {
 
     /// Those who are decided next. If there are none they aren't taken along any more.
     pub(crate) fn next(&mut self) -> Vec<Waiter> {
-        self.driven = !self.waiters.is_empty();
+        if self.waiters.is_empty() {
+            self.driven_on = None;
+        }
         let most = self.waiters.len().min(MOST);
         self.waiters.drain(..most).collect()
     }
 
     /// All who wait.
     pub(crate) fn strand(&mut self) -> Vec<Waiter> {
-        self.driven = false;
+        self.driven_on = None;
         std::mem::take(&mut self.waiters)
     }
 
     pub(crate) const fn is_idle(&self) -> bool {
-        self.alone == 0 && !self.driven
+        self.alone == 0 && self.driven_on.is_none()
     }
 }

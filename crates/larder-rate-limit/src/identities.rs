@@ -9,20 +9,19 @@ use std::{
 use hashbrown::{HashTable, hash_table::Entry};
 use larder_store::Key;
 use smallvec::SmallVec;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     Decision,
     block::Block,
-    group::{Group, Waiter},
+    group::{Group, Joined, Waiter},
     refusal::Refusal,
     request::Request,
-    together::Answer,
 };
 
-const SHARDS: usize = 16;
+const SHARDS: usize = 64;
 /// How many identities a shard keeps that nobody is asking for.
-const MOST: usize = 1_000;
+const MOST: usize = 256;
 /// How often a full shard is searched for identities of which nothing holds any more.
 const PRUNED_EVERY: Duration = Duration::from_millis(100);
 /// How many kinds of requests of one identity are told apart; those beyond go by themselves.
@@ -64,14 +63,8 @@ pub(crate) enum Entered {
     Leased(Decision),
     /// It is refused as before.
     Refused(Decision),
-    /// It goes by itself, and leaves afterwards.
-    Alone(Mark),
-    /// It goes by itself, in no group.
-    Apart(Mark),
-    /// It goes with those who are next.
-    Next(oneshot::Receiver<Answer>),
-    /// The same, and it is the first: somebody must take them along.
-    FirstOfNext(oneshot::Receiver<Answer>),
+    /// It is to be decided.
+    Joined(Joined, Mark),
 }
 
 impl Identities {
@@ -86,36 +79,30 @@ impl Identities {
         self.hasher.hash_one(key)
     }
 
-    /// Lets a request in. `can_wait` says whether there is a runtime on which somebody could take it along.
-    pub(crate) fn enter(&self, request: Request<'_>, can_wait: bool) -> Entered {
+    /// Lets a request in.
+    pub(crate) fn enter(&self, request: Request<'_>) -> Entered {
         let now = Instant::now();
         let mut shard = self.shard(request.hash);
         let mark = shard.mark(now);
-        let identity = match shard.entry(request) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => {
-                place.insert(Identity::asked_for(request));
-                return Entered::Alone(mark);
-            }
-        };
-        if let Some(decision) = identity.known(request, now) {
-            return decision;
+        let identity = shard
+            .entry(request)
+            .or_insert_with(|| Identity::unknown(request));
+        let identity = identity.into_mut();
+        if let Some(admitted) = identity
+            .block
+            .as_mut()
+            .and_then(|it| it.spend(request, now))
+        {
+            return Entered::Leased(admitted);
         }
-        if let Some(group) = identity.group(request) {
-            if can_wait && let Some((answer, first)) = group.join() {
-                return if first {
-                    Entered::FirstOfNext(answer)
-                } else {
-                    Entered::Next(answer)
-                };
-            }
-            return Entered::Apart(mark);
+        if let Some(refused) = identity
+            .refusal
+            .as_ref()
+            .and_then(|it| it.recall(request, now))
+        {
+            return Entered::Refused(refused);
         }
-        if identity.groups.len() == MOST_GROUPS {
-            return Entered::Apart(mark);
-        }
-        identity.groups.push(Group::of(request));
-        Entered::Alone(mark)
+        Entered::Joined(identity.join(request), mark)
     }
 
     /// After a request that went alone.
@@ -188,7 +175,7 @@ impl Identities {
         }
         let identity = shard
             .entry(request)
-            .or_insert_with(|| Identity::unasked(request));
+            .or_insert_with(|| Identity::unknown(request));
         learn(identity.into_mut());
     }
 
@@ -269,7 +256,7 @@ impl Shard {
 }
 
 impl Identity {
-    fn unasked(request: Request<'_>) -> Self {
+    fn unknown(request: Request<'_>) -> Self {
         Self {
             key: request.key.clone(),
             hash: request.hash,
@@ -279,22 +266,17 @@ impl Identity {
         }
     }
 
-    fn asked_for(request: Request<'_>) -> Self {
-        let mut identity = Self::unasked(request);
-        identity.groups.push(Group::of(request));
-        identity
-    }
-
-    /// What is known of a request without asking.
-    fn known(&mut self, request: Request<'_>, now: Instant) -> Option<Entered> {
-        let block = self.block.as_mut();
-        if let Some(admitted) = block.and_then(|block| block.spend(request, now)) {
-            return Some(Entered::Leased(admitted));
+    fn join(&mut self, request: Request<'_>) -> Joined {
+        if let Some(group) = self.group(request) {
+            return group.join();
         }
-        let refusal = self.refusal.as_ref();
-        refusal
-            .and_then(|refusal| refusal.recall(request, now))
-            .map(Entered::Refused)
+        if self.groups.len() == MOST_GROUPS {
+            return Joined::Apart;
+        }
+        let mut group = Group::of(request);
+        let joined = group.join();
+        self.groups.push(group);
+        joined
     }
 
     fn group(&mut self, request: Request<'_>) -> Option<&mut Group> {

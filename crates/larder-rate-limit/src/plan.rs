@@ -123,11 +123,11 @@ impl Plan {
     }
 
     /// What the reply to an update says.
-    pub(crate) fn decision(&self, action: Action, reply: Reply) -> Result<Decision> {
-        if is_foreign(&reply) {
+    pub(crate) fn decision(&self, action: Action, reply: &Reply) -> Result<Decision> {
+        if is_foreign(reply) {
             return Err(foreign());
         }
-        self.read(action, &reply).ok_or_else(|| {
+        self.read(action, reply).ok_or_else(|| {
             let error = larder_store::Error::new(
                 StoreErrorKind::Protocol,
                 "a limiter's script should have replied its numbers",

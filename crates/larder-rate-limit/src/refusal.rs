@@ -40,9 +40,7 @@ impl Refusal {
     /// The same refusal at a later time, if it still holds and the request is the same.
     pub(crate) fn recall(&self, request: Request<'_>, now: Instant) -> Option<Decision> {
         let same = self.cost == request.cost && self.plans == request.plans.id;
-        (same && now < self.until).then(|| {
-            self.decision
-                .later(now.saturating_duration_since(self.heard))
-        })
+        let elapsed = now.saturating_duration_since(self.heard);
+        (same && now < self.until).then(|| self.decision.clone().later(elapsed))
     }
 }

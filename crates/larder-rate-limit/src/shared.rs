@@ -57,7 +57,10 @@ impl Plans {
     #[inline]
     pub(crate) fn answer(&self, action: Action, reply: larder_store::Result<Reply>) -> Answer {
         match reply {
-            Ok(reply) => self.plan.decision(action, reply).map_err(Unanswered::Other),
+            Ok(reply) => self
+                .plan
+                .decision(action, &reply)
+                .map_err(Unanswered::Other),
             Err(error) => Err(Unanswered::Store(error)),
         }
     }
@@ -150,12 +153,7 @@ impl Shared {
                         let block = Block::new(request, (tokens, surplus), until, &decision);
                         self.identities.keep(request, mark, block);
                     }
-                    let decision = if surplus > 0 {
-                        decision.before(surplus)
-                    } else {
-                        decision
-                    };
-                    return (asked, Ok(decision));
+                    return (asked, Ok(decision.before(surplus)));
                 }
                 Ok(decision) if tokens > cost => {
                     // A block may have been too much, and what it was for not.
@@ -223,7 +221,7 @@ impl Shared {
         match (self.policy, &plans.local) {
             (Policy::Local(_), Some(plan)) => {
                 let reply = self.local.update(key, &plan.update(action));
-                let decision = plan.decision(action, reply)?;
+                let decision = plan.decision(action, &reply)?;
                 Ok(decision.locally(error))
             }
             (Policy::Open, _) => Ok(Decision::open(quotas(), error)),

@@ -39,7 +39,7 @@ impl Steps {
     ///
     /// # Errors
     /// If the record is somebody else's, or the reply has another shape.
-    pub fn decision(&self, cost: i64, reply: Reply) -> Result<Decision> {
+    pub fn decision(&self, cost: i64, reply: &Reply) -> Result<Decision> {
         self.0.decision(action(cost), reply)
     }
 }

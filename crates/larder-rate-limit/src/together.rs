@@ -1,23 +1,20 @@
 //! Concurrent checks of one identity, sent as one.
 //!
-//! The first goes by itself. Whoever asks for the same while it is under way waits, and a task takes those who wait along: so
-//! many times the cost at once and, where that is too much, as many as fit.
+//! A few go by themselves. Whoever asks for the same meanwhile waits, and a task takes those who wait along: so many times the
+//! cost at once and, where that is too much, as many as fit. No caller depends on another one's future being polled.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use larder_store::{ErrorKind, Key};
-use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::timeout};
+use larder_store::Key;
+use tokio::task::yield_now;
 
 use crate::{
     Decision, Error,
-    group::Waiter,
+    group::{Joined, Waiter},
     identities::{Entered, Mark},
     request::Request,
     shared::{Plans, Shared, lost},
 };
-
-/// Longer than any store takes to answer: only a runtime that is not driven any more keeps anybody waiting so long.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) type Answer = Result<Decision, Unanswered>;
 
@@ -32,50 +29,30 @@ pub(crate) enum Unanswered {
 
 /// Decides a request by what is known here, by itself, or together with others.
 pub(crate) async fn decide(shared: &Arc<Shared>, request: Request<'_>) -> Answer {
-    let runtime = Handle::try_current();
-    match shared.identities.enter(request, runtime.is_ok()) {
-        Entered::Leased(decision) => Ok(decision),
+    let (joined, mark) = match shared.identities.enter(request) {
+        Entered::Leased(decision) => return Ok(decision),
         Entered::Refused(decision) => {
             shared.counters.denied_by_memory.increment();
-            Ok(decision)
+            return Ok(decision);
         }
-        Entered::Alone(mark) => {
+        Entered::Joined(joined, mark) => (joined, mark),
+    };
+    let answer = match joined {
+        Joined::Alone => {
             let _alone = Alone { shared, request };
-            shared.take(request, mark, 1).await.1
+            return shared.take(request, mark, 1).await.1;
         }
-        Entered::Apart(mark) => shared.take(request, mark, 1).await.1,
-        Entered::Next(answer) => told(shared, request, answer).await,
-        Entered::FirstOfNext(answer) => {
-            let driver = Driver {
-                shared: Arc::clone(shared),
-                key: request.key.clone(),
-                hash: request.hash,
-                cost: request.cost,
-                plans: Arc::clone(request.plans),
-                done: false,
-            };
-            if let Ok(runtime) = runtime {
-                runtime.spawn(driver.go_on());
-            }
-            told(shared, request, answer).await
+        Joined::Apart => return shared.take(request, mark, 1).await.1,
+        Joined::First(answer) => {
+            tokio::spawn(Driver::new(shared, request).go_on());
+            answer
         }
-    }
-}
-
-async fn told(shared: &Shared, request: Request<'_>, answer: oneshot::Receiver<Answer>) -> Answer {
+        Joined::Next(answer) => answer,
+    };
     shared.counters.decided_together.increment();
-    match timeout(PATIENCE, answer).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => Err(Unanswered::Store(lost())),
-        Err(_) => {
-            // So that the next ones find somebody else.
-            drop(shared.identities.strand(request));
-            Err(Unanswered::Store(larder_store::Error::new(
-                ErrorKind::Timeout,
-                "the runtime that asks the store for this identity is not driven",
-            )))
-        }
-    }
+    let lost = |_| Err(Unanswered::Store(lost()));
+    // The driver is on the same runtime, and asks a store that answers in time.
+    answer.await.unwrap_or_else(lost)
 }
 
 /// A request that is under way by itself, until it is answered or dropped.
@@ -90,7 +67,7 @@ impl Drop for Alone<'_> {
     }
 }
 
-/// Takes along those who wait. It is a task of its own, so that nobody depends on another caller's future being polled.
+/// Takes along those who wait.
 struct Driver {
     shared: Arc<Shared>,
     key: Key,
@@ -102,6 +79,17 @@ struct Driver {
 }
 
 impl Driver {
+    fn new(shared: &Arc<Shared>, request: Request<'_>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            key: request.key.clone(),
+            hash: request.hash,
+            cost: request.cost,
+            plans: Arc::clone(request.plans),
+            done: false,
+        }
+    }
+
     fn request(&self) -> Request<'_> {
         Request {
             key: &self.key,
@@ -114,14 +102,14 @@ impl Driver {
     /// Until nobody waits.
     async fn go_on(mut self) {
         loop {
+            // Whoever is about to ask, such as those who were just answered, had better come along.
+            yield_now().await;
             let (waiters, mark) = self.shared.identities.next(self.request());
             if waiters.is_empty() {
                 self.done = true;
                 return;
             }
             self.decide(waiters, mark).await;
-            // Of those who were answered some ask again at once, and then it is better to go with all of them.
-            yield_now().await;
         }
     }
 

@@ -58,7 +58,7 @@ impl Identity {
             Write::Keep => {}
         }
         self.steps
-            .decision(cost, outcome.reply)
+            .decision(cost, &outcome.reply)
             .expect("a decision")
     }
 }

@@ -285,11 +285,11 @@ fn replies_of_another_shape_are_typed_errors() {
             Reply::Bytes(Bytes::from_static(b"numbers")),
         ];
         for reply in replies {
-            let error = steps.decision(1, reply).expect_err("another shape");
+            let error = steps.decision(1, &reply).expect_err("another shape");
             assert_eq!(error.kind(), ErrorKind::Store(StoreErrorKind::Protocol));
         }
         let foreign = Reply::Bytes(Bytes::from_static(b"foreign"));
-        let error = steps.decision(1, foreign).expect_err("somebody else's");
+        let error = steps.decision(1, &foreign).expect_err("somebody else's");
         assert_eq!(error.kind(), ErrorKind::Foreign);
     }
 }
