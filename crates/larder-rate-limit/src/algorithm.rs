@@ -108,12 +108,6 @@ impl Algorithm {
         }
     }
 
-    /// The largest burst that can be counted with the limit of a quota.
-    pub(crate) fn most_burst(self, quota: &Quota) -> Option<u64> {
-        let one = self.terms(&quota.clone().burst(1)).ok()?;
-        Some(limits::MOST / 2 / one.period)
-    }
-
     /// The terms of a quota.
     pub(crate) fn terms(self, quota: &Quota) -> Result<Terms> {
         let (limit, period, burst) = (quota.limit(), whole_us(quota.period())?, quota.capacity());
@@ -138,6 +132,12 @@ impl Algorithm {
 /// The largest limit of a log.
 const MOST_LOGGED: u64 = 1_000;
 
+/// The most ticks of a full burst, and twice that is what Lua counts.
+const MOST_TICKS: u64 = limits::MOST / 2;
+
+/// The most tokens of a period in records.
+const MOST_RATE: u64 = u32::MAX as u64;
+
 fn whole_us(period: Duration) -> Result<u64> {
     if !period.subsec_nanos().is_multiple_of(1_000) {
         return Err(Error::config("a quota's period is whole microseconds"));
@@ -150,20 +150,44 @@ impl Terms {
     /// The bytes of terms in an argument.
     pub(crate) const LEN: usize = 24;
 
+    /// The quota in its lowest terms or, where its burst has more ticks than can be counted, the next slower rate with fewer.
     fn reduced(limit: u64, period: u64, burst: u64) -> Result<Self> {
         let divisor = gcd(limit, period);
-        let terms = Self {
+        let exact = Self {
             rate: limit / divisor,
             period: period / divisor,
             burst,
         };
-        let full = burst.checked_mul(terms.period);
-        if terms.rate > u64::from(u32::MAX) || full.is_none_or(|full| full > limits::MOST / 2) {
-            return Err(Error::config(
-                "the quota can't be counted exactly: take a smaller burst, a shorter period, or a limit that divides the period better (1,000,000 instead of 999,983 a day), or round it by `Quota::rounded_down`",
-            ));
+        if exact.is_countable() {
+            return Ok(exact);
         }
-        Ok(terms)
+        Self::slower(limit, period, burst).ok_or_else(|| {
+            Error::config(
+                "the quota can't be counted to one part in 100,000: take a smaller limit, a smaller burst or a shorter period",
+            )
+        })
+    }
+
+    /// The longest period that can be counted with this burst, and as many tokens as come in it: fewer than by the quota, by one
+    /// in 100,000 at the most.
+    fn slower(limit: u64, period: u64, burst: u64) -> Option<Self> {
+        let (limit, period) = (u128::from(limit), u128::from(period));
+        let longest = u128::from(MOST_TICKS / burst);
+        let rate = (longest * limit / period).min(MOST_RATE.into());
+        let slower = (rate * period).div_ceil(limit);
+        let excess = slower * limit - rate * period;
+        let terms = Self {
+            rate: u64::try_from(rate).ok()?,
+            period: u64::try_from(slower).ok()?,
+            burst,
+        };
+        let close = excess.checked_mul(100_000)? <= rate * period;
+        (rate > 0 && close && terms.is_countable()).then_some(terms)
+    }
+
+    fn is_countable(&self) -> bool {
+        let full = self.burst.checked_mul(self.period);
+        self.rate <= MOST_RATE && full.is_some_and(|full| full <= MOST_TICKS)
     }
 
     fn window(limit: u64, period: u64) -> Result<Self> {

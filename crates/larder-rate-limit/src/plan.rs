@@ -97,14 +97,7 @@ impl Plan {
 
     /// The same with this part of every quota, at least one.
     pub(crate) fn scaled(&self, part: f64) -> Result<Self> {
-        let scaled = |quota: &Quota| {
-            let quota = quota.with_numbers(|number| scaled(number, part));
-            let quota = quota.rounded_down(self.algorithm);
-            match self.algorithm.terms(&quota) {
-                Ok(_) => quota,
-                Err(_) => quota.with_numbers(|_| 1),
-            }
-        };
+        let scaled = |quota: &Quota| quota.with_numbers(|number| scaled(number, part));
         Self::new(self.algorithm, self.quotas.iter().map(scaled).collect())
     }
 

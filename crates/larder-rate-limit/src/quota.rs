@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::Algorithm;
-
 const SECOND: Duration = Duration::from_secs(1);
 
 /// So many requests (or bytes, or whatever a request costs) in so much time, and a burst.
@@ -106,38 +104,6 @@ impl Quota {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
-    }
-
-    /// This quota, or one below it that the algorithm can count exactly: its limit with fewer digits, or else, if it has a burst of
-    /// its own, with the largest burst that can be counted. For quotas that somebody else sets. If neither helps it is the same, and
-    /// [`build`](crate::RateLimiterBuilder::build) refuses it.
-    ///
-    /// ```
-    /// use larder_rate_limit::{Algorithm, Quota};
-    ///
-    /// let prime = Quota::per_day(999_983).rounded_down(Algorithm::Gcra);
-    /// assert_eq!(prime, Quota::per_day(999_980));
-    /// ```
-    #[must_use]
-    pub fn rounded_down(&self, algorithm: Algorithm) -> Self {
-        let is_exact = |quota: &Self| algorithm.terms(quota).is_ok();
-        let units = (0..20).filter_map(|zeros| 10_u64.checked_pow(zeros));
-        let mut rounder = units.map(|unit| Self {
-            limit: self.limit / unit * unit,
-            ..self.clone()
-        });
-        let with_less_burst = || {
-            let burst = Some(algorithm.most_burst(self)?.min(self.burst?));
-            let quota = Self {
-                burst,
-                ..self.clone()
-            };
-            Some(quota).filter(is_exact)
-        };
-        rounder
-            .find(is_exact)
-            .or_else(with_less_burst)
-            .unwrap_or_else(|| self.clone())
     }
 
     /// The same quota with other numbers.

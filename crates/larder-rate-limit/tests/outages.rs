@@ -192,7 +192,6 @@ async fn a_part_is_rounded_as_little_as_it_can_be() {
         (Quota::per_hour(100), 1.0, 100),
         (Quota::per_hour(3), 1.0 / 3.0, 1),
         (Quota::per_hour(3), 0.1, 1),
-        // A limit of 999,983 can't be counted, one of 999,980 can; the burst is no matter of that.
         (Quota::per_day(1_000_000).burst(100_000), 0.999_983, 99_998),
     ];
     for (quota, part, burst) in cases {

@@ -8,6 +8,7 @@ use larder_store::{NewTtl, Timestamp, Update, Write};
 use proptest::prelude::*;
 
 const START_US: u64 = 1_700_000_000_000_000;
+const YEAR_US: u64 = 365 * 86_400 * 1_000_000;
 
 /// One identity at given times.
 struct Identity {
@@ -342,6 +343,30 @@ proptest! {
                 }
             }
         }
+    }
+
+    /// Quotas that can't be counted exactly are short by one part in 100,000 at the most, and never over.
+    #[test]
+    fn every_ordinary_quota_is_counted(
+        algorithm in smooth(),
+        limit in 1..=u64::from(u32::MAX),
+        period in 1..=YEAR_US,
+        burst in prop::option::of(1..=u64::from(u32::MAX)),
+        part in 0.0..1.0_f64,
+    ) {
+        let quota = Quota::new(limit, Duration::from_micros(period));
+        let quota = burst.map_or(quota.clone(), |burst| quota.burst(burst));
+        let (limit, period) = (u128::from(limit), u128::from(period));
+        // The burst comes back within 71 years.
+        prop_assume!(u128::from(quota.capacity()) * period / limit <= 1 << 51);
+        let mut identity = Identity::new(algorithm, std::slice::from_ref(&quota));
+        prop_assert!(identity.at(0, quota.capacity().cast_signed()).allowed);
+        let cost = ((quota.capacity() as f64 * part) as u64).max(1);
+        let wait = u128::from(retry_us(&identity.at(0, cost.cast_signed())).expect("a time"));
+        let exact = u128::from(cost) * period;
+        prop_assert!(wait * limit >= exact, "{wait} us for {cost} of {quota:?}");
+        let most = exact.div_ceil(limit) + exact / limit / 100_000 + 1;
+        prop_assert!(wait <= most, "{wait} us, and not {most}, for {cost} of {quota:?}");
     }
 
     #[test]
