@@ -63,7 +63,7 @@ pub(crate) struct Report {
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: &'static [Self] = &[
         Self::Gcra,
         Self::TokenBucket,
         Self::SlidingCounter,
@@ -106,6 +106,28 @@ impl Algorithm {
             Self::SlidingLog => sliding_log::report(terms, cost, numbers),
             Self::FixedWindow => fixed_window::report(terms, cost, numbers),
         }
+    }
+
+    /// How long it takes until so much has flown back, rounded down; `None` in windows, where nothing flows back evenly.
+    pub(crate) fn time_of(self, terms: Terms, cost: u64) -> Option<Duration> {
+        self.flows_back().then(|| {
+            let us = u128::from(cost) * u128::from(terms.period) / u128::from(terms.rate);
+            Duration::from_micros(u64::try_from(us).unwrap_or(u64::MAX))
+        })
+    }
+
+    /// How much flows back in this time, rounded down; `None` in windows.
+    pub(crate) fn flow_in(self, terms: Terms, time: Duration) -> Option<u64> {
+        self.flows_back().then(|| {
+            let tokens =
+                time.as_micros().saturating_mul(terms.rate.into()) / u128::from(terms.period);
+            u64::try_from(tokens).unwrap_or(u64::MAX)
+        })
+    }
+
+    /// Whether what is spent comes back bit by bit, and may be lent.
+    pub(crate) const fn flows_back(self) -> bool {
+        matches!(self, Self::Gcra | Self::TokenBucket)
     }
 
     /// The terms of a quota.
@@ -163,7 +185,7 @@ impl Terms {
         }
         Self::slower(limit, period, burst).ok_or_else(|| {
             Error::config(
-                "the quota can't be counted to one part in 100,000: take a smaller limit, a smaller burst or a shorter period",
+                "the quota can't be counted, since its burst takes about a century to come back, or its limit is too high: take a smaller burst, a shorter period or a smaller limit",
             )
         })
     }

@@ -15,13 +15,24 @@ pub(crate) struct Block {
     plans: u64,
     size: u64,
     left: u64,
-    pub(crate) until: Instant,
+    until: Instant,
     /// How the identity stood when it was taken.
     standing: Decision,
+    /// Whether the next one is being taken.
+    renewing: bool,
+}
+
+/// How much to take from the store.
+#[derive(Clone, Copy)]
+pub(crate) enum Taking {
+    /// What the request costs.
+    Cost,
+    /// So much, for the next block; nobody else takes it meanwhile.
+    Block(u64),
 }
 
 impl Block {
-    /// What is left of tokens that were taken by a request that was sent at this time.
+    /// What is left of tokens that were taken.
     pub(crate) fn new(
         request: Request<'_>,
         (size, left): (u64, u64),
@@ -34,6 +45,7 @@ impl Block {
             left,
             until,
             standing: standing.clone(),
+            renewing: false,
         }
     }
 
@@ -43,19 +55,41 @@ impl Block {
             return None;
         }
         self.left -= request.cost;
-        let mut decision = self.standing.clone().before(self.left);
+        let standing = self.standing.clone();
+        let mut decision = request.plans.plan.before(standing, self.left);
         decision.decided_by = DecidedBy::Lease;
         Some(decision)
     }
 
-    /// How much to take next, by what became of this one.
-    pub(crate) fn next_size(&self, request: Request<'_>, now: Instant, lifetime: Duration) -> u64 {
+    /// What to take when this one has not enough. Of one that has something left, and of other plans' one, only the cost: it
+    /// stays as it is.
+    pub(crate) fn renew(
+        &mut self,
+        request: Request<'_>,
+        now: Instant,
+        lifetime: Duration,
+    ) -> Taking {
+        let lives = now < self.until;
+        if self.renewing || self.plans != request.plans.id || (lives && self.left > 0) {
+            return Taking::Cost;
+        }
         let size = match self.until {
-            until if now < until => self.size.saturating_mul(2),
+            _ if lives => self.size.saturating_mul(2),
             until if now < until + lifetime => self.size - self.left,
             _ => 0,
         };
         let most = request.plans.plan.capacity() / PART;
-        size.min(most).max(request.cost)
+        self.renewing = true;
+        Taking::Block(size.min(most).max(request.cost))
+    }
+
+    /// The next one is not being taken any more.
+    pub(crate) const fn renewed(&mut self) {
+        self.renewing = false;
+    }
+
+    /// Whether nothing of it matters any more.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now >= self.until && !self.renewing
     }
 }

@@ -10,6 +10,9 @@ use crate::{
     shared::{Policy, Shared},
 };
 
+/// The longest lifetime of a block.
+const LONGEST_LEASE: Duration = Duration::from_secs(86_400);
+
 /// Settings of a [`RateLimiter`]; from [`RateLimiter::builder`].
 #[must_use = "a builder does nothing until it builds"]
 pub struct RateLimiterBuilder<K: ?Sized> {
@@ -102,10 +105,10 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
             ));
         }
         if let Some(lifetime) = self.leased {
-            let counts_tokens = matches!(self.algorithm, Algorithm::Gcra | Algorithm::TokenBucket);
-            if lifetime.is_zero() || !counts_tokens {
+            let sound = !lifetime.is_zero() && lifetime <= LONGEST_LEASE;
+            if !sound || !self.algorithm.flows_back() {
                 return Err(Error::config(
-                    "leased quota needs a lifetime above zero, and GCRA or the token bucket",
+                    "leased quota needs a lifetime above zero and of a day at most, and GCRA or the token bucket",
                 ));
             }
         }

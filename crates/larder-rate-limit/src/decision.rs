@@ -47,7 +47,7 @@ impl RetryAfter {
     /// Now.
     pub const ZERO: Self = Self::After(Duration::ZERO);
 
-    const fn later(self, elapsed: Duration) -> Self {
+    pub(crate) const fn later(self, elapsed: Duration) -> Self {
         match self {
             Self::After(wait) => Self::After(wait.saturating_sub(elapsed)),
             Self::Never => Self::Never,
@@ -89,6 +89,9 @@ impl RetryAfter {
 pub enum DecidedBy {
     /// The store: exact, for all processes.
     Store,
+    /// This process, which remembers that the store refused the same and until when that holds; for a second at most, since a
+    /// refund or a reset of another process is not heard of.
+    Memory,
     /// This process, out of a block of tokens that it took from the store; see
     /// [`leased`](crate::RateLimiterBuilder::leased). `remaining` is as of that time.
     Lease,
@@ -143,18 +146,24 @@ impl Decision {
     /// How each quota stands, in their order; none where nothing is known of them.
     #[must_use]
     pub fn limits(&self) -> impl ExactSizeIterator<Item = LimitState> {
-        let single = LimitState {
+        let tightest = self.tightest();
+        let known = match self.decided_by {
+            DecidedBy::FailOpen | DecidedBy::Capacity => 0,
+            DecidedBy::Store | DecidedBy::Memory | DecidedBy::Lease | DecidedBy::Local => {
+                self.quotas.len()
+            }
+        };
+        (0..known).map(move |at| self.several.get(at).copied().unwrap_or(tightest))
+    }
+
+    const fn tightest(&self) -> LimitState {
+        LimitState {
             violated: !self.allowed,
             limit: self.limit,
             remaining: self.remaining,
             retry_after: self.retry_after,
             reset_after: self.reset_after,
-        };
-        let known = match self.decided_by {
-            DecidedBy::FailOpen | DecidedBy::Capacity => 0,
-            DecidedBy::Store | DecidedBy::Lease | DecidedBy::Local => self.quotas.len(),
-        };
-        (0..known).map(move |at| self.several.get(at).copied().unwrap_or(single))
+        }
     }
 
     /// What the reports on these quotas say.
@@ -219,24 +228,26 @@ impl Decision {
         remaining.min().unwrap_or(self.remaining)
     }
 
-    /// The same decision for a request that was admitted together with later ones, which spent this much.
-    pub(crate) fn before(mut self, spent: u64) -> Self {
-        self.remaining = self.remaining.saturating_add(spent);
-        for limit in &mut self.several {
-            limit.remaining = limit.remaining.saturating_add(spent);
+    /// The same decision with each limit, by its place, as it stands at another time.
+    pub(crate) fn adjusted(mut self, adjust: impl Fn(usize, &mut LimitState)) -> Self {
+        for (at, limit) in self.several.iter_mut().enumerate() {
+            adjust(at, limit);
         }
-        self
-    }
-
-    /// The same refusal, so much later.
-    pub(crate) fn later(mut self, elapsed: Duration) -> Self {
-        self.retry_after = self.retry_after.later(elapsed);
-        self.reset_after = self.reset_after.saturating_sub(elapsed);
-        for limit in &mut self.several {
-            limit.retry_after = limit.retry_after.later(elapsed);
-            limit.reset_after = limit.reset_after.saturating_sub(elapsed);
+        let tightest = match self.several.iter().max_by(|a, b| tighter(a, b)) {
+            Some(tightest) => *tightest,
+            None => {
+                let mut single = self.tightest();
+                adjust(0, &mut single);
+                single
+            }
+        };
+        self.remaining = tightest.remaining;
+        self.retry_after = tightest.retry_after;
+        self.reset_after = tightest.reset_after;
+        Self {
+            limit: tightest.limit,
+            ..self
         }
-        self
     }
 
     /// Refused for ever, which needs nobody to decide.

@@ -10,7 +10,7 @@ use crate::{request::Request, together::Answer};
 /// How many go by themselves at once, since waiting for company costs about as much as it saves for so few.
 const MOST_ALONE: usize = 2;
 /// The most requests that are decided at once.
-const MOST: usize = 256;
+const MOST_AT_ONCE: usize = 256;
 /// The most that wait; those beyond go by themselves.
 const MOST_WAITING: usize = 16_384;
 
@@ -50,7 +50,7 @@ impl Group {
     }
 
     pub(crate) fn is_for(&self, request: Request<'_>) -> bool {
-        self.cost == request.cost && self.plans == request.plans.id
+        request.asks(self.cost, self.plans)
     }
 
     /// Only callers on one runtime wait for each other: one that isn't driven keeps nobody else waiting.
@@ -79,12 +79,13 @@ impl Group {
         self.alone = self.alone.saturating_sub(1);
     }
 
-    /// Those who are decided next. If there are none they aren't taken along any more.
+    /// Those who are decided next, without those who went away. If there are none they aren't taken along any more.
     pub(crate) fn next(&mut self) -> Vec<Waiter> {
+        self.waiters.retain(|waiter| !waiter.is_closed());
         if self.waiters.is_empty() {
             self.driven_on = None;
         }
-        let most = self.waiters.len().min(MOST);
+        let most = self.waiters.len().min(MOST_AT_ONCE);
         self.waiters.drain(..most).collect()
     }
 

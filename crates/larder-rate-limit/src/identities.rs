@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use hashbrown::{HashTable, hash_table::Entry};
+use hashbrown::HashTable;
 use larder_store::Key;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::{
     Decision,
-    block::Block,
+    block::{Block, Taking},
     group::{Group, Joined, Waiter},
     refusal::Refusal,
     request::Request,
@@ -21,7 +21,7 @@ use crate::{
 
 const SHARDS: usize = 64;
 /// How many identities a shard keeps that nobody is asking for.
-const MOST: usize = 256;
+const MOST_KNOWN: usize = 256;
 /// How often a full shard is searched for identities of which nothing holds any more.
 const PRUNED_EVERY: Duration = Duration::from_millis(100);
 /// How many kinds of requests of one identity are told apart; those beyond go by themselves.
@@ -36,8 +36,9 @@ pub(crate) struct Identities {
 #[derive(Default)]
 struct Shard {
     known: HashTable<Identity>,
-    /// How often something was to be forgotten.
-    forgotten: u64,
+    /// How often something was given back, and how often an identity was reset.
+    refunds: u64,
+    resets: u64,
     pruned: Option<Instant>,
 }
 
@@ -54,15 +55,14 @@ struct Identity {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     pub(crate) asked: Instant,
-    forgotten: u64,
+    refunds: u64,
+    resets: u64,
 }
 
 /// How a request comes in.
 pub(crate) enum Entered {
-    /// It is admitted out of a block.
-    Leased(Decision),
-    /// It is refused as before.
-    Refused(Decision),
+    /// It is admitted out of a block, or refused as before.
+    Known(Decision),
     /// It is to be decided.
     Joined(Joined, Mark),
 }
@@ -84,34 +84,32 @@ impl Identities {
         let now = Instant::now();
         let mut shard = self.shard(request.hash);
         let mark = shard.mark(now);
-        let identity = shard
-            .entry(request)
-            .or_insert_with(|| Identity::unknown(request));
-        let identity = identity.into_mut();
+        let identity = shard.enter(request);
         if let Some(admitted) = identity
             .block
             .as_mut()
             .and_then(|it| it.spend(request, now))
         {
-            return Entered::Leased(admitted);
+            return Entered::Known(admitted);
         }
         if let Some(refused) = identity
             .refusal
             .as_ref()
             .and_then(|it| it.recall(request, now))
         {
-            return Entered::Refused(refused);
+            return Entered::Known(refused);
         }
         Entered::Joined(identity.join(request), mark)
     }
 
     /// After a request that went alone.
     pub(crate) fn leave(&self, request: Request<'_>) {
-        self.shard(request.hash).change(request, |identity| {
-            if let Some(group) = identity.group(request) {
-                group.leave();
-            }
-        });
+        self.shard(request.hash)
+            .change(request.key, request.hash, |identity| {
+                if let Some(group) = identity.group(request) {
+                    group.leave();
+                }
+            });
     }
 
     /// Those who are next; nobody if there are none, and then nobody takes them along any more.
@@ -120,7 +118,7 @@ impl Identities {
         let mut shard = self.shard(request.hash);
         let mark = shard.mark(now);
         let mut waiters = Vec::new();
-        shard.change(request, |identity| {
+        shard.change(request.key, request.hash, |identity| {
             if let Some(group) = identity.group(request) {
                 waiters = group.next();
             }
@@ -131,11 +129,12 @@ impl Identities {
     /// Everybody who waits, since nobody will take them along.
     pub(crate) fn strand(&self, request: Request<'_>) -> Vec<Waiter> {
         let mut waiters = Vec::new();
-        self.shard(request.hash).change(request, |identity| {
-            if let Some(group) = identity.group(request) {
-                waiters = group.strand();
-            }
-        });
+        self.shard(request.hash)
+            .change(request.key, request.hash, |identity| {
+                if let Some(group) = identity.group(request) {
+                    waiters = group.strand();
+                }
+            });
         waiters
     }
 
@@ -146,57 +145,63 @@ impl Identities {
         shard.find(request)?.block.as_mut()?.spend(request, now)
     }
 
-    /// How large a block to take next.
-    pub(crate) fn next_block(&self, request: Request<'_>, lifetime: Duration) -> u64 {
+    /// What to take from the store for a request that no block admits.
+    pub(crate) fn renew(&self, request: Request<'_>, lifetime: Duration) -> Taking {
         let now = Instant::now();
         let mut shard = self.shard(request.hash);
-        let block = shard.find(request).and_then(|known| known.block.as_ref());
-        block.map_or(request.cost, |block| {
-            block.next_size(request, now, lifetime)
-        })
+        let block = shard.find(request).and_then(|known| known.block.as_mut());
+        block.map_or(Taking::Cost, |block| block.renew(request, now, lifetime))
+    }
+
+    /// After a block was taken, or was not.
+    pub(crate) fn renewed(&self, request: Request<'_>) {
+        let mut shard = self.shard(request.hash);
+        if let Some(block) = shard.find(request).and_then(|it| it.block.as_mut()) {
+            block.renewed();
+        }
+    }
+
+    /// Keeps a block, unless it may be from before a reset. One that matters still makes room only for the one that was taken to
+    /// renew it.
+    pub(crate) fn keep(&self, request: Request<'_>, mark: Mark, renews: bool, block: Block) {
+        let now = Instant::now();
+        let mut shard = self.shard(request.hash);
+        let there = shard.find(request).and_then(|it| it.block.as_ref());
+        let fits = match there {
+            Some(there) => renews || there.is_over(now),
+            None => shard.has_room(),
+        };
+        if fits && shard.resets == mark.resets {
+            shard.enter(request).block = Some(Box::new(block));
+        }
     }
 
     /// Remembers a refusal, unless it may be from before a refund or a reset.
     pub(crate) fn remember(&self, request: Request<'_>, mark: Mark, refusal: Refusal) {
-        let refusal = Box::new(refusal);
-        self.learn(request, mark, |identity| identity.refusal = Some(refusal));
-    }
-
-    /// Keeps a block, unless it may be from before a reset.
-    pub(crate) fn keep(&self, request: Request<'_>, mark: Mark, block: Block) {
-        let block = Box::new(block);
-        self.learn(request, mark, |identity| identity.block = Some(block));
-    }
-
-    fn learn(&self, request: Request<'_>, mark: Mark, learn: impl FnOnce(&mut Identity)) {
         let mut shard = self.shard(request.hash);
-        if shard.forgotten != mark.forgotten || !shard.has_room() {
-            return;
+        let mended = (shard.refunds, shard.resets) != (mark.refunds, mark.resets);
+        if !mended && shard.has_room() {
+            shard.enter(request).refusal = Some(Box::new(refusal));
         }
-        let identity = shard
-            .entry(request)
-            .or_insert_with(|| Identity::unknown(request));
-        learn(identity.into_mut());
     }
 
     /// After a refund: what was refused may be admitted.
-    pub(crate) fn forget_refusal(&self, key: &Key) {
-        self.forget(key, |identity| identity.refusal = None);
+    pub(crate) fn refunded(&self, key: &Key) {
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash);
+        shard.refunds += 1;
+        shard.change(key, hash, |identity| identity.refusal = None);
     }
 
     /// After a reset: what was taken before it was reset too.
-    pub(crate) fn forget_all(&self, key: &Key) {
-        self.forget(key, |identity| {
+    pub(crate) fn reset(&self, key: &Key) {
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash);
+        shard.resets += 1;
+        shard.change(key, hash, |identity| {
             identity.refusal = None;
             identity.block = None;
         });
-    }
-
-    fn forget(&self, key: &Key, forget: impl FnOnce(&mut Identity)) {
-        let hash = self.hash(key);
-        let mut shard = self.shard(hash);
-        shard.forgotten += 1;
-        shard.change_key(key, hash, forget);
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
@@ -210,13 +215,18 @@ impl Shard {
     const fn mark(&self, now: Instant) -> Mark {
         Mark {
             asked: now,
-            forgotten: self.forgotten,
+            refunds: self.refunds,
+            resets: self.resets,
         }
     }
 
-    fn entry(&mut self, request: Request<'_>) -> Entry<'_, Identity> {
+    /// What is known of the identity, or will be.
+    fn enter(&mut self, request: Request<'_>) -> &mut Identity {
         let same = |known: &Identity| known.key == *request.key;
-        self.known.entry(request.hash, same, |known| known.hash)
+        let entry = self.known.entry(request.hash, same, |known| known.hash);
+        entry
+            .or_insert_with(|| Identity::unknown(request))
+            .into_mut()
     }
 
     fn find(&mut self, request: Request<'_>) -> Option<&mut Identity> {
@@ -224,12 +234,8 @@ impl Shard {
         self.known.find_mut(request.hash, same)
     }
 
-    fn change(&mut self, request: Request<'_>, change: impl FnOnce(&mut Identity)) {
-        self.change_key(request.key, request.hash, change);
-    }
-
     /// Changes an identity, and lets it go if nothing is known of it then.
-    fn change_key(&mut self, key: &Key, hash: u64, change: impl FnOnce(&mut Identity)) {
+    fn change(&mut self, key: &Key, hash: u64, change: impl FnOnce(&mut Identity)) {
         if let Ok(mut known) = self.known.find_entry(hash, |known| known.key == *key) {
             let identity = known.get_mut();
             change(identity);
@@ -244,14 +250,14 @@ impl Shard {
     fn has_room(&mut self) -> bool {
         let now = Instant::now();
         let soon = |pruned| now < pruned + PRUNED_EVERY;
-        if self.known.len() >= MOST && !self.pruned.is_some_and(soon) {
+        if self.known.len() >= MOST_KNOWN && !self.pruned.is_some_and(soon) {
             self.pruned = Some(now);
             self.known.retain(|known| {
                 known.prune(now);
                 !known.is_unknown()
             });
         }
-        self.known.len() < MOST
+        self.known.len() < MOST_KNOWN
     }
 }
 
@@ -285,7 +291,7 @@ impl Identity {
 
     fn prune(&mut self, now: Instant) {
         self.refusal.take_if(|refusal| now >= refusal.until);
-        self.block.take_if(|block| now >= block.until);
+        self.block.take_if(|block| block.is_over(now));
     }
 
     fn is_unknown(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Quotas, made ready.
 
-use std::{borrow::Cow, slice, sync::Arc};
+use std::{borrow::Cow, slice, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use larder_store::{ErrorKind as StoreErrorKind, Reply, Update};
@@ -113,6 +113,35 @@ impl Plan {
             Action::Spend(1) => Cow::Borrowed(&self.one),
             action => Cow::Owned(update(self.algorithm, &self.packed, action)),
         }
+    }
+
+    /// The decision for a request that was admitted together with later ones, which spent this much.
+    pub(crate) fn before(&self, decision: Decision, spent: u64) -> Decision {
+        if spent == 0 {
+            return decision;
+        }
+        decision.adjusted(|at, limit| {
+            limit.remaining = limit.remaining.saturating_add(spent);
+            let back = self
+                .terms
+                .get(at)
+                .and_then(|it| self.algorithm.time_of(*it, spent));
+            limit.reset_after = limit.reset_after.saturating_sub(back.unwrap_or_default());
+        })
+    }
+
+    /// The same refusal, so much later.
+    pub(crate) fn later(&self, refusal: Decision, elapsed: Duration) -> Decision {
+        refusal.adjusted(|at, limit| {
+            let back = self
+                .terms
+                .get(at)
+                .and_then(|it| self.algorithm.flow_in(*it, elapsed));
+            let remaining = limit.remaining.saturating_add(back.unwrap_or(0));
+            limit.remaining = remaining.min(limit.limit);
+            limit.retry_after = limit.retry_after.later(elapsed);
+            limit.reset_after = limit.reset_after.saturating_sub(elapsed);
+        })
     }
 
     /// What the reply to an update says.

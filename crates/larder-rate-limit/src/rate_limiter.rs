@@ -77,7 +77,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         Ok(Self::with(Arc::clone(&self.shared), plans))
     }
 
-    /// Asks for one. One round trip.
+    /// Asks for one. One round trip, or none where the process knows; a few where many ask for the same at once, or quota is leased.
     ///
     /// # Errors
     /// [`ErrorKind::IdentityTooLong`], [`ErrorKind::Foreign`] and, if the limiter fails closed, [`ErrorKind::Store`].
@@ -146,11 +146,11 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     /// # Errors
     /// As [`check`](Self::check).
     pub async fn peek_n(&self, id: &K, cost: u64) -> Result<Decision> {
-        self.run(id, Action::Peek(cost)).await
+        self.run(&self.key(id)?, Action::Peek(cost)).await
     }
 
     /// Gives back what was spent, for work that was not done after all, and says how the identity stands then. Never more
-    /// than there is room for. Give back only what the store decided ([`Decision::decided_by`]): of the rest it knows nothing.
+    /// than there is room for. Give back only what the store decided, or what was leased from it ([`Decision::decided_by`]): of the rest it knows nothing.
     ///
     /// Windows take it from the one of now, and the sliding counter then from the one before. A fixed window has forgotten
     /// what was spent before it turned: refund within the period, later it is a gift.
@@ -158,11 +158,10 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     /// # Errors
     /// [`ErrorKind::Store`] whatever the limiter's policy is, [`ErrorKind::IdentityTooLong`], [`ErrorKind::Foreign`].
     pub async fn refund(&self, id: &K, cost: u64) -> Result<Decision> {
-        let refunded = self.run(id, Action::Refund(cost)).await;
-        if let Ok(key) = self.key(id) {
-            self.shared.identities.forget_refusal(&key);
-        }
-        refunded
+        let key = self.key(id)?;
+        // Also if this future is dropped: the store may give it back all the same.
+        let _heard = OnDrop(|| self.shared.identities.refunded(&key));
+        self.run(&key, Action::Refund(cost)).await
     }
 
     /// Forgets what the identity spent. One round trip.
@@ -172,12 +171,12 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     pub async fn reset(&self, id: &K) -> Result<()> {
         let key = self.key(id)?;
         self.shared.local.forget(&key);
+        let _heard = OnDrop(|| self.shared.identities.reset(&key));
         let update = Update::new(&reset::SCRIPT);
-        let reply = self.shared.store.update(&key, &update).await;
-        self.shared.identities.forget_all(&key);
-        let reset = reply
-            .map_err(Error::from)
-            .and_then(|reply| reset::done(&reply));
+        let reset = match self.shared.store.update(&key, &update).await {
+            Ok(reply) => reset::done(&reply),
+            Err(error) => Err(error.into()),
+        };
         reset.inspect_err(|error| self.shared.count_failure(error))
     }
 
@@ -249,10 +248,21 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         Ok(self.shared.namespace.key(id)?)
     }
 
-    async fn run(&self, id: &K, action: Action) -> Result<Decision> {
-        let key = self.key(id)?;
-        let answer = self.shared.ask(&key, &self.plans, action).await;
-        self.shared.settle(&self.plans, &key, action, answer)
+    async fn run(&self, key: &Key, action: Action) -> Result<Decision> {
+        let answer = match self.shared.ask_ready(key, &self.plans, action) {
+            Some(answer) => answer,
+            None => self.shared.ask(key, &self.plans, action).await,
+        };
+        self.shared.settle(&self.plans, key, action, answer)
+    }
+}
+
+/// Does something when it goes, whatever became of what it was made for.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 

@@ -19,18 +19,21 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// To be remembered of the answer to a request that was sent at this time: nothing unless the store refused it for a while.
-    pub(crate) fn of(request: Request<'_>, asked: Instant, decision: &Decision) -> Option<Self> {
-        let RetryAfter::After(wait) = decision.retry_after else {
+    /// What is to be remembered of the store's refusal of a request that was sent at this time: nothing if it may be admitted at once,
+    /// or never.
+    pub(crate) fn of(request: Request<'_>, asked: Instant, refusal: &Decision) -> Option<Self> {
+        let RetryAfter::After(wait) = refusal.retry_after else {
             return None;
         };
-        if decision.allowed || decision.decided_by != DecidedBy::Store || wait.is_zero() {
+        if wait.is_zero() {
             return None;
         }
+        let mut decision = refusal.clone();
+        decision.decided_by = DecidedBy::Memory;
         Some(Self {
             cost: request.cost,
             plans: request.plans.id,
-            decision: decision.clone(),
+            decision,
             heard: Instant::now(),
             // The store decided later than that, so by its clock the time has come when this is over.
             until: asked + wait.min(LONGEST),
@@ -39,8 +42,10 @@ impl Refusal {
 
     /// The same refusal at a later time, if it still holds and the request is the same.
     pub(crate) fn recall(&self, request: Request<'_>, now: Instant) -> Option<Decision> {
-        let same = self.cost == request.cost && self.plans == request.plans.id;
+        if !request.asks(self.cost, self.plans) || now >= self.until {
+            return None;
+        }
         let elapsed = now.saturating_duration_since(self.heard);
-        (same && now < self.until).then(|| self.decision.clone().later(elapsed))
+        Some(request.plans.plan.later(self.decision.clone(), elapsed))
     }
 }

@@ -15,3 +15,10 @@ pub(crate) struct Request<'a> {
     pub(crate) cost: u64,
     pub(crate) plans: &'a Arc<Plans>,
 }
+
+impl Request<'_> {
+    /// Whether these are the cost and the plans of this request.
+    pub(crate) fn asks(&self, cost: u64, plans: u64) -> bool {
+        self.cost == cost && self.plans.id == plans
+    }
+}

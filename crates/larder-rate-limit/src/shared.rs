@@ -12,7 +12,7 @@ use larder_store::{Key, Namespace, Reply, Store, Update};
 
 use crate::{
     Decision, Error, ErrorKind, Result,
-    block::Block,
+    block::{Block, Taking},
     decision::DecidedBy,
     identities::{Identities, Mark},
     local::Local,
@@ -52,6 +52,8 @@ pub(crate) struct Plans {
     local: Option<Plan>,
 }
 
+static NEXT_PLANS: AtomicU64 = AtomicU64::new(0);
+
 impl Plans {
     /// What the store's reply says.
     #[inline]
@@ -89,9 +91,8 @@ impl Shared {
             Policy::Local(part) => Some(plan.scaled(part)?),
             Policy::Open | Policy::Closed => None,
         };
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         Ok(Plans {
-            id: NEXT.fetch_add(1, Relaxed),
+            id: NEXT_PLANS.fetch_add(1, Relaxed),
             plan,
             local,
         })
@@ -111,8 +112,8 @@ impl Shared {
         }
     }
 
-    #[inline]
     /// Asks a store in this process, which answers at once; `None` if it is a remote one.
+    #[inline]
     pub(crate) fn ask_ready(&self, key: &Key, plans: &Plans, action: Action) -> Option<Answer> {
         let reply = self.store.update_ready(key, &plans.plan.update(action))?;
         Some(plans.answer(action, reply))
@@ -120,9 +121,6 @@ impl Shared {
 
     /// Asks the store.
     pub(crate) async fn ask(&self, key: &Key, plans: &Plans, action: Action) -> Answer {
-        if let Some(answer) = self.ask_ready(key, plans, action) {
-            return answer;
-        }
         let update = plans.plan.update(action);
         plans.answer(action, self.store.update(key, &update).await)
     }
@@ -139,8 +137,10 @@ impl Shared {
         let Request {
             key, cost, plans, ..
         } = request;
-        let next_block = |lifetime| self.identities.next_block(request, lifetime);
-        let block = self.leased.map_or(0, next_block);
+        let renewal = self
+            .leased
+            .and_then(|lifetime| Renewal::of(self, request, lifetime));
+        let block = renewal.as_ref().map_or(0, |renewal| renewal.tokens);
         let (mut asked, mut tokens) = (most, cost.saturating_mul(most).max(block));
         loop {
             let answer = self.ask(key, plans, Action::Spend(tokens)).await;
@@ -151,9 +151,10 @@ impl Shared {
                         // The store took them later than that.
                         let until = mark.asked + lifetime;
                         let block = Block::new(request, (tokens, surplus), until, &decision);
-                        self.identities.keep(request, mark, block);
+                        self.identities
+                            .keep(request, mark, renewal.is_some(), block);
                     }
-                    return (asked, Ok(decision.before(surplus)));
+                    return (asked, Ok(plans.plan.before(decision, surplus)));
                 }
                 Ok(decision) if tokens > cost => {
                     // A block may have been too much, and what it was for not.
@@ -263,6 +264,7 @@ impl Shared {
     fn count(&self, decision: &Decision) {
         match decision.decided_by {
             DecidedBy::Store | DecidedBy::Capacity => {}
+            DecidedBy::Memory => self.counters.denied_by_memory.increment(),
             DecidedBy::Lease => self.counters.decided_by_lease.increment(),
             DecidedBy::Local => self.counters.decided_locally.increment(),
             DecidedBy::FailOpen => self.counters.failed_open.increment(),
@@ -272,6 +274,32 @@ impl Shared {
         } else {
             self.counters.denied.increment();
         }
+    }
+}
+
+/// The taking of an identity's next block, which nobody else takes until it is dropped.
+struct Renewal<'a> {
+    shared: &'a Shared,
+    request: Request<'a>,
+    tokens: u64,
+}
+
+impl<'a> Renewal<'a> {
+    fn of(shared: &'a Shared, request: Request<'a>, lifetime: Duration) -> Option<Self> {
+        match shared.identities.renew(request, lifetime) {
+            Taking::Cost => None,
+            Taking::Block(tokens) => Some(Self {
+                shared,
+                request,
+                tokens,
+            }),
+        }
+    }
+}
+
+impl Drop for Renewal<'_> {
+    fn drop(&mut self) {
+        self.shared.identities.renewed(self.request);
     }
 }
 

@@ -32,11 +32,11 @@ counters! {
     denied,
     /// Requests that were refused without asking, since the refusal before still held.
     denied_by_memory,
-    /// Requests that were decided together with others of the same identity, in one round trip.
+    /// Requests that waited to be decided together with others of the same identity, however many those were.
     decided_together,
     /// Requests that were admitted out of a block of leased quota.
     decided_by_lease,
-    /// Operations the store failed.
+    /// Operations the store failed; where requests travelled together, each of them.
     store_errors,
     /// Of those the ones that don't pass by themselves: refused credentials, a store that was shut down, a server's own error.
     /// Somebody must do something.

@@ -30,11 +30,7 @@ pub(crate) enum Unanswered {
 /// Decides a request by what is known here, by itself, or together with others.
 pub(crate) async fn decide(shared: &Arc<Shared>, request: Request<'_>) -> Answer {
     let (joined, mark) = match shared.identities.enter(request) {
-        Entered::Leased(decision) => return Ok(decision),
-        Entered::Refused(decision) => {
-            shared.counters.denied_by_memory.increment();
-            return Ok(decision);
-        }
+        Entered::Known(decision) => return Ok(decision),
         Entered::Joined(joined, mark) => (joined, mark),
     };
     let answer = match joined {
@@ -113,8 +109,9 @@ impl Driver {
         }
     }
 
-    /// Takes for all at once; where that is too much for as many as there is room for, until one alone is refused.
+    /// Takes for all at once; where that is too much for as many as there is room for, and then for one, until it is refused.
     async fn decide(&self, waiters: Vec<Waiter>, mark: Mark) {
+        let mut most = waiters.len();
         let mut waiters = waiters.into_iter();
         while waiters.len() > 0 {
             // What the request before has left in a block.
@@ -122,17 +119,18 @@ impl Driver {
                 waiters
                     .by_ref()
                     .take(1)
-                    .for_each(|waiter| tell(waiter, Ok(decision.clone())));
+                    .for_each(|it| tell(it, Ok(decision.clone())));
                 continue;
             }
-            let (admitted, answer) = self
-                .shared
-                .take(self.request(), mark, waiters.len() as u64)
-                .await;
+            most = most.min(waiters.len());
+            let (admitted, answer) = self.shared.take(self.request(), mark, most as u64).await;
             if admitted == 0 {
                 waiters
                     .by_ref()
                     .for_each(|waiter| tell(waiter, answer.clone()));
+            }
+            if (admitted as usize) < most {
+                most = 1;
             }
             let admitted = waiters
                 .by_ref()
@@ -140,9 +138,10 @@ impl Driver {
                 .zip((0..admitted).rev());
             for (waiter, after) in admitted {
                 let spent = self.cost.saturating_mul(after);
+                let answer = answer.clone();
                 tell(
                     waiter,
-                    answer.clone().map(|decision| decision.before(spent)),
+                    answer.map(|decision| self.plans.plan.before(decision, spent)),
                 );
             }
         }

@@ -123,7 +123,8 @@ async fn tenants_have_quotas_of_their_own() {
 #[tokio::test]
 async fn a_deploy_of_another_algorithm_admits_twice_the_quota_and_no_more() {
     for rig in Rig::both().await {
-        let limiters = Algorithm::ALL.map(|algorithm| rig.limiter(algorithm, Quota::per_hour(5)));
+        let limiter = |algorithm: &Algorithm| rig.limiter(*algorithm, Quota::per_hour(5));
+        let limiters: Vec<_> = Algorithm::ALL.iter().map(limiter).collect();
         for limiter in &limiters {
             assert!(limiter.check_n("id", 5).await.expect("a decision").allowed);
         }
@@ -137,7 +138,7 @@ async fn a_deploy_of_another_algorithm_admits_twice_the_quota_and_no_more() {
 /// States beyond the quotas of a handle are those of another one.
 #[tokio::test]
 async fn a_handle_with_fewer_quotas_keeps_what_was_spent_of_the_others() {
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         for rig in Rig::both().await {
             let quotas = [
                 Quota::per_second(10),
@@ -236,7 +237,7 @@ async fn batches_answer_in_order() {
 
 #[tokio::test]
 async fn looking_writes_nothing_and_counts_as_nothing() {
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         for rig in Rig::both().await {
             let limiter = rig.limiter(algorithm, Quota::per_minute(3));
             let record = || async {
@@ -422,7 +423,7 @@ async fn many_who_wait_are_all_admitted_at_the_rate() {
 
 #[tokio::test]
 async fn records_go_when_they_don_t_matter_any_more() {
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         let rig = Rig::memory();
         let limiter = rig.limiter(algorithm, Quota::per_second(5));
         let decision = limiter.check_n("id", 5).await.expect("a decision");
@@ -443,7 +444,7 @@ async fn records_go_when_they_don_t_matter_any_more() {
 
 #[tokio::test(start_paused = true)]
 async fn foreign_records_are_left_alone() {
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         let (store, builder) = builder("foreign");
         let limiter = builder.algorithm(algorithm).quota(Quota::per_second(1));
         let limiter = limiter.build().expect("a limiter");

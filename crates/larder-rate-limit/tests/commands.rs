@@ -19,7 +19,7 @@ async fn limiter(server: &RedisServer, algorithm: Algorithm, quotas: &[Quota]) -
 #[tokio::test]
 async fn one_decision_is_one_command() {
     let server = RedisServer::start().await.expect("a server");
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         // Nothing flows back while the test runs.
         let year = Duration::from_secs(31_536_000);
         let quotas = [Quota::new(10, year), Quota::new(1_000, 2 * year)];
@@ -99,7 +99,7 @@ async fn an_identity_takes_little_memory() {
 #[tokio::test]
 async fn a_record_expires_when_it_does_not_matter_any_more() {
     let server = RedisServer::start().await.expect("a server");
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         let limiter = limiter(&server, algorithm, &[Quota::per_hour(100)]).await;
         let id = format!("{algorithm:?}");
         let before = tokio::time::Instant::now();

@@ -12,7 +12,7 @@ use larder_memory::MemoryStore;
 use larder_rate_limit::{Algorithm, DecidedBy, ErrorKind, Quota, RateLimiter};
 use larder_redis::RedisStore;
 use larder_store::Store;
-use larder_testing::{FaultStore, RedisServer};
+use larder_testing::{Fault, FaultStore, Gate, Operation, RedisServer};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
@@ -158,7 +158,7 @@ async fn most_decisions_take_no_command() {
 
 #[test]
 fn only_tokens_can_be_leased() {
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         let leased = RateLimiter::<str>::builder(MemoryStore::new(10), "api")
             .algorithm(algorithm)
             .quota(Quota::per_second(10))
@@ -169,9 +169,131 @@ fn only_tokens_can_be_leased() {
             _ => assert_eq!(leased.expect_err("a window").kind(), ErrorKind::Config),
         }
     }
-    let never = RateLimiter::<str>::builder(MemoryStore::new(10), "api")
-        .quota(Quota::per_second(10))
-        .leased(Duration::ZERO)
-        .build();
-    assert_eq!(never.expect_err("no time").kind(), ErrorKind::Config);
+    for lifetime in [Duration::ZERO, Duration::from_secs(86_401), Duration::MAX] {
+        let never = RateLimiter::<str>::builder(MemoryStore::new(10), "api")
+            .quota(Quota::per_second(10))
+            .leased(lifetime)
+            .build();
+        let error = never.expect_err("no time, or too long");
+        assert_eq!(error.kind(), ErrorKind::Config);
+    }
+}
+
+/// Many tasks of one process find a block used up at once, and only one of them takes the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_in_one_process_loses_hardly_anything() {
+    let server = RedisServer::start().await.expect("a server");
+    let store = RedisStore::builder(&server.url()).expect("a URL");
+    let store = store.deadline(Duration::from_secs(5)).connect().await;
+    let quota = Quota::per_hour(60_000);
+    let limiter = RateLimiter::<str>::builder(store.expect("a store"), "api")
+        .quota(quota.clone())
+        .leased(Duration::from_secs(60))
+        .build()
+        .expect("a limiter");
+    let tasks: Vec<_> = (0..32)
+        .map(|_| {
+            let limiter = limiter.clone();
+            tokio::spawn(async move {
+                let mut admitted = 0;
+                while limiter.check("a").await.expect("a decision").allowed {
+                    admitted += 1;
+                }
+                admitted
+            })
+        })
+        .collect();
+    let mut admitted = 0;
+    for task in tasks {
+        admitted += task.await.expect("a task");
+    }
+    // Some come back meanwhile; what is lost is a last block that does not fit.
+    assert!(admitted * 100 >= quota.limit() * 99, "{admitted} admitted");
+}
+
+/// What an identity has spent by the store, beyond what was admitted.
+async fn lost(limiter: &Limiter, id: &str, admitted: u64) -> u64 {
+    let peek = limiter.peek(id).await.expect("a decision");
+    peek.limit - peek.remaining - admitted
+}
+
+fn slow(burst: u64) -> (FaultStore, Limiter) {
+    let store = FaultStore::new(MemoryStore::new(100_000));
+    let limiter = RateLimiter::builder(store.clone(), "api")
+        .quota(Quota::per_day(1).burst(burst))
+        .leased(Duration::from_secs(60))
+        .build()
+        .expect("a limiter");
+    (store, limiter)
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_identities_drain_nobody() {
+    let (_, limiter) = slow(100);
+    // More than are known at once.
+    for id in 0..40_000 {
+        assert!(
+            limiter
+                .check(&id.to_string())
+                .await
+                .expect("a decision")
+                .allowed
+        );
+    }
+    for id in ["0", "20000", "39999", "new"] {
+        let mut admitted = u64::from(id != "new");
+        for _ in 0..60 {
+            assert!(limiter.check(id).await.expect("a decision").allowed, "{id}");
+            admitted += 1;
+            assert!(lost(&limiter, id, admitted).await <= 10, "{id}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_for_each_request_drains_nobody() {
+    let (_, limiter) = slow(1_000);
+    for admitted in 1..=100 {
+        let handle = limiter.with_quotas(limiter.quotas().to_vec());
+        let decision = handle.expect("a handle").check("a").await;
+        assert!(decision.expect("a decision").allowed);
+        assert_eq!(lost(&limiter, "a", admitted).await, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn costs_that_don_t_fit_leave_the_block_alone() {
+    let (_, limiter) = slow(1_000);
+    let mut admitted = 0;
+    for round in 0..40 {
+        let cost = [1, 10, 1, 70][round % 4];
+        if limiter
+            .check_n("a", cost)
+            .await
+            .expect("a decision")
+            .allowed
+        {
+            admitted += cost;
+        }
+        let lost = lost(&limiter, "a", admitted).await;
+        assert!(lost <= 100, "{lost} lost after {admitted}");
+    }
+    assert_eq!(admitted, 820, "all of it");
+}
+
+#[tokio::test]
+async fn a_refund_leaves_a_block_that_is_on_its_way() {
+    let (store, limiter) = slow(1_000);
+    assert!(limiter.check("a").await.expect("a decision").allowed);
+    let gate = Gate::new();
+    store.inject(Operation::Update("gcra"), Fault::Wait(gate.clone()));
+    let taking = limiter.clone();
+    let taking = tokio::spawn(async move { taking.check("a").await });
+    gate.reached().await;
+    let _ = limiter.refund("a", 1).await.expect("a refund");
+    gate.open();
+    let taken = taking.await.expect("a task").expect("a decision");
+    assert_eq!(taken.decided_by, DecidedBy::Store);
+    let next = limiter.check("a").await.expect("a decision");
+    assert_eq!(next.decided_by, DecidedBy::Lease);
 }

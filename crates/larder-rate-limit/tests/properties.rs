@@ -116,7 +116,7 @@ fn window_quota() -> impl Strategy<Value = Quota> {
 }
 
 fn any_algorithm() -> impl Strategy<Value = Algorithm> {
-    prop::sample::select(&Algorithm::ALL[..])
+    prop::sample::select(Algorithm::ALL)
 }
 
 fn smooth() -> impl Strategy<Value = Algorithm> {

@@ -158,7 +158,7 @@ async fn a_zero_quotas_and_periods_are_refused_when_the_limiter_is_built() {
         Quota::per_second(1).burst(0),
         Quota::new(1, Duration::ZERO),
     ];
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         for quota in &zeros {
             let store = larder_memory::MemoryStore::new(1);
             let built = RateLimiter::<str>::builder(store, "zero")
@@ -183,7 +183,7 @@ async fn b_five_a_second() {
 #[tokio::test]
 async fn b_more_than_the_burst_is_never_and_spends_nothing() {
     let rows = [Never(15, 5), Never(7, 5), Never(6, 5), Admit(5, 0)];
-    check(&Algorithm::ALL, Quota::per_second(5), &rows).await;
+    check(Algorithm::ALL, Quota::per_second(5), &rows).await;
 }
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn b_a_long_rest_gives_one_burst() {
 #[tokio::test]
 async fn c_a_fresh_key_is_counted_right() {
     let rows = [Admit(1, 9), Admit(2, 7), Admit(7, 0), Never(1_000, 0)];
-    check(&Algorithm::ALL, Quota::per_second(10), &rows).await;
+    check(Algorithm::ALL, Quota::per_second(10), &rows).await;
     for rig in Rig::both().await {
         let limiter = rig.limiter(Gcra, Quota::per_second(10));
         let _ = limiter.check_n("id", 10).await.expect("a decision");
@@ -289,12 +289,12 @@ async fn e_costs() {
     ];
     check(&[SlidingLog], Quota::per_hour(20), &rows).await;
     let rows = [Peek(10), Admit(1, 9), Never(100, 9), Peek(9)];
-    check(&Algorithm::ALL, Quota::per_minute(10), &rows).await;
+    check(Algorithm::ALL, Quota::per_minute(10), &rows).await;
 }
 
 #[tokio::test]
 async fn e_a_changed_quota_rescales() {
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         for rig in Rig::both().await {
             let of_100 = rig.limiter(algorithm, Quota::per_minute(100));
             rig.advance_to_start_of(60 * SECOND).await;
@@ -373,16 +373,16 @@ async fn f_the_window_before_weighs_less_and_less() {
 #[tokio::test]
 async fn f_refused_costs_are_not_counted() {
     let rows = [Never(11, 10), Admit(5, 5), Deny(6, 5), Peek(5)];
-    check(&Algorithm::ALL, Quota::per_second(10), &rows).await;
+    check(Algorithm::ALL, Quota::per_second(10), &rows).await;
     let rows = [Admit(9, 1), Deny(5, 1), Admit(1, 0)];
-    check(&Algorithm::ALL, Quota::per_second(10), &rows).await;
+    check(Algorithm::ALL, Quota::per_second(10), &rows).await;
 }
 
 #[tokio::test]
 async fn g_refunds() {
     let quota = Quota::per_minute(10);
     let rows = [Refund(3, 10), Peek(10), Admit(4, 6), Refund(2, 8), Peek(8)];
-    check(&Algorithm::ALL, quota.clone(), &rows).await;
+    check(Algorithm::ALL, quota.clone(), &rows).await;
     let rows = [
         Admit(10, 0),
         Refund(3, 3),
@@ -390,7 +390,7 @@ async fn g_refunds() {
         Peek(3),
         Refund(100, 10),
     ];
-    check(&Algorithm::ALL, quota, &rows).await;
+    check(Algorithm::ALL, quota, &rows).await;
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ async fn all_at_once(
 #[tokio::test]
 async fn checks_at_once_are_few_scripts_and_admit_exactly_the_limit() {
     let (_server, store) = server().await;
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         let store = FaultStore::new(store.clone());
         let limiter: Limiter = RateLimiter::builder(store.clone(), &format!("{algorithm:?}"))
             .algorithm(algorithm)
@@ -72,6 +72,14 @@ async fn checks_at_once_are_few_scripts_and_admit_exactly_the_limit() {
         let mut left: Vec<u64> = admitted.iter().map(|decision| decision.remaining).collect();
         left.sort_unstable();
         assert_eq!(left, (0..10).collect::<Vec<_>>(), "{algorithm:?}");
+        if matches!(algorithm, Algorithm::Gcra | Algorithm::TokenBucket) {
+            for decision in admitted {
+                // A token takes six minutes, and what was spent a moment ago has nearly all of them before it.
+                let most = Duration::from_secs(360) * (10 - decision.remaining) as u32;
+                let passed = most.checked_sub(decision.reset_after);
+                assert!(passed.is_some_and(|it| it < SOON), "{decision:?}");
+            }
+        }
         assert_eq!(refused.len(), 54);
         for decision in refused {
             assert!(decision.retry_after > RetryAfter::ZERO);
@@ -193,6 +201,64 @@ async fn a_refund_or_a_reset_ends_what_is_remembered() {
         }
     }
     assert!(limiter.check("a").await.expect("a decision").allowed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remembered_refusal_ages() {
+    for &algorithm in Algorithm::ALL {
+        let store = FaultStore::new(MemoryStore::new(10));
+        let limiter: Limiter = RateLimiter::builder(store.clone(), "api")
+            .algorithm(algorithm)
+            .quota(Quota::per_second(1_000))
+            .build()
+            .expect("a limiter");
+        let spent = limiter.check_n("a", 900).await.expect("a decision");
+        assert!(spent.allowed);
+        let refused = limiter.check_n("a", 500).await.expect("a decision");
+        assert_eq!((refused.remaining, refused.allowed), (100, false));
+        assert_eq!(refused.decided_by, DecidedBy::Store);
+        drop(store.operations());
+        // A window may turn soon.
+        let wait = refused.retry_after.duration().expect("a time");
+        let flowed = Duration::from_millis(wait.as_millis() as u64 / 2);
+        tokio::time::sleep(flowed).await;
+        let again = limiter.check_n("a", 500).await.expect("a decision");
+        assert_eq!(store.operations(), [], "{algorithm:?}");
+        assert_eq!(again.decided_by, DecidedBy::Memory);
+        assert_eq!(again.reset_after, refused.reset_after - flowed);
+        let peek = limiter.peek_n("a", 500).await.expect("a decision");
+        assert_eq!(again.retry_after, peek.retry_after, "{algorithm:?}");
+        if matches!(algorithm, Algorithm::Gcra | Algorithm::TokenBucket) {
+            assert_eq!((again.remaining, peek.remaining), (300, 300));
+        }
+    }
+}
+
+/// The store may have given it back.
+#[tokio::test]
+async fn a_refund_or_a_reset_that_is_dropped_ends_what_is_remembered() {
+    let store = FaultStore::new(MemoryStore::new(10));
+    let limiter: Limiter = RateLimiter::builder(store.clone(), "api")
+        .quota(Quota::per_hour(1))
+        .build()
+        .expect("a limiter");
+    assert!(limiter.check("a").await.expect("a decision").allowed);
+    let scripts = ["gcra", "reset"];
+    for script in scripts {
+        assert!(!limiter.check("a").await.expect("a decision").allowed);
+        let remembered = limiter.check("a").await.expect("a decision");
+        assert_eq!(remembered.decided_by, DecidedBy::Memory);
+        store.inject(Operation::Update(script), Fault::Wait(Gate::new()));
+        let given_up = match script {
+            "gcra" => timeout(Duration::ZERO, limiter.refund("a", 1))
+                .await
+                .is_err(),
+            _ => timeout(Duration::ZERO, limiter.reset("a")).await.is_err(),
+        };
+        assert!(given_up, "it waits at the gate");
+        let asked = limiter.check("a").await.expect("a decision");
+        assert_eq!(asked.decided_by, DecidedBy::Store);
+    }
 }
 
 /// As in `select!`, or in a stream that is not asked for its next item.

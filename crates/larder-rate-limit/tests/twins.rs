@@ -231,7 +231,7 @@ fn is_comparable(case: &Case) -> bool {
 async fn rust_and_lua_are_the_same() {
     let seed = seed();
     let server = RedisServer::start().await.expect("a server");
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         let random = StdRng::seed_from_u64(seed);
         let mut source = Source { random, algorithm };
         let cases = std::iter::repeat_with(|| source.case()).filter(is_comparable);
@@ -274,7 +274,7 @@ async fn reset_is_the_same_in_both() {
 #[test]
 fn replies_of_another_shape_are_typed_errors() {
     let quotas = vec![Quota::per_second(1), Quota::per_hour(1)];
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         let steps = Steps::new(algorithm, quotas.clone()).expect("steps");
         let replies = [
             Reply::Nil,

@@ -14,14 +14,14 @@ pin_project! {
     #[derive(Debug)]
     pub struct RateLimitBody<B> {
         #[pin]
-        from: From<B>,
+        source: Source<B>,
     }
 }
 
 pin_project! {
-    #[project = FromProjection]
+    #[project = SourceProjection]
     #[derive(Debug)]
-    enum From<B> {
+    enum Source<B> {
         Inner { #[pin] body: B },
         Layer { bytes: Option<Bytes> },
     }
@@ -30,15 +30,22 @@ pin_project! {
 impl<B> RateLimitBody<B> {
     pub(crate) const fn inner(body: B) -> Self {
         Self {
-            from: From::Inner { body },
+            source: Source::Inner { body },
         }
     }
 
     pub(crate) fn own(bytes: Bytes) -> Self {
         let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
         Self {
-            from: From::Layer { bytes },
+            source: Source::Layer { bytes },
         }
+    }
+}
+
+/// An empty one, as layers further out want it that answer by themselves.
+impl<B> Default for RateLimitBody<B> {
+    fn default() -> Self {
+        Self::own(Bytes::new())
     }
 }
 
@@ -50,23 +57,23 @@ impl<B: Body<Data = Bytes>> Body for RateLimitBody<B> {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self.project().from.project() {
-            FromProjection::Inner { body } => body.poll_frame(context),
-            FromProjection::Layer { bytes } => Poll::Ready(bytes.take().map(Frame::data).map(Ok)),
+        match self.project().source.project() {
+            SourceProjection::Inner { body } => body.poll_frame(context),
+            SourceProjection::Layer { bytes } => Poll::Ready(bytes.take().map(Frame::data).map(Ok)),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.from {
-            From::Inner { body } => body.is_end_stream(),
-            From::Layer { bytes } => bytes.is_none(),
+        match &self.source {
+            Source::Inner { body } => body.is_end_stream(),
+            Source::Layer { bytes } => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.from {
-            From::Inner { body } => body.size_hint(),
-            From::Layer { bytes } => {
+        match &self.source {
+            Source::Inner { body } => body.size_hint(),
+            Source::Layer { bytes } => {
                 let length = bytes.as_ref().map_or(0, Bytes::len);
                 SizeHint::with_exact(length as u64)
             }

@@ -78,7 +78,7 @@ impl RateLimitLayerBuilder {
         self
     }
 
-    /// The status while the store is down and the limiter fails closed. The default: 503.
+    /// The status while the store is down and the limiter fails closed, but for gRPC calls. The default: 503.
     pub fn error_status(mut self, status: StatusCode) -> Self {
         self.error_status = status;
         self
@@ -87,21 +87,20 @@ impl RateLimitLayerBuilder {
     /// Changes the responses to requests that are refused, or makes others of them. What is given is the one that would be
     /// sent, with its status, all its fields, and its problem details for a body.
     ///
-    /// For gRPC, whose clients look for a status of its own in a response that is otherwise 200:
-    ///
     /// ```
-    /// use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+    /// use http::{HeaderValue, header::CONTENT_TYPE};
     /// use larder_memory::MemoryStore;
-    /// use larder_tower::{HeaderKey, Quota, RateLimitLayer, RateLimiter};
+    /// use larder_tower::{HeaderKey, Quota, RateLimitLayer, RateLimiter, Refusal};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let limiter = RateLimiter::builder(MemoryStore::new(10_000), "grpc").quota(Quota::per_second(10)).build()?;
+    /// let limiter = RateLimiter::builder(MemoryStore::new(10_000), "api").quota(Quota::per_second(10)).build()?;
     /// let layer = RateLimitLayer::builder(limiter, HeaderKey::new("x-tenant")?)
-    ///     .on_refusal(|_refusal, _request, mut response| {
-    ///         *response.status_mut() = StatusCode::OK;
-    ///         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    ///         response.headers_mut().insert("grpc-status", HeaderValue::from_static("8")); // RESOURCE_EXHAUSTED
-    ///         response.map(|_problem| Default::default())
+    ///     .on_refusal(|refusal, _request, mut response| {
+    ///         if matches!(refusal, Refusal::Quota(_)) && !response.body().is_empty() {
+    ///             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    ///             response = response.map(|_problem| "Slow down, please.".into());
+    ///         }
+    ///         response
     ///     })
     ///     .build()?;
     /// # Ok(())

@@ -4,6 +4,7 @@ mod body;
 mod builder;
 mod error;
 mod future;
+mod grpc;
 mod headers;
 mod key;
 mod layer;

@@ -4,12 +4,13 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use larder_rate_limit::{Decision, Error, RetryAfter};
 
-use crate::{
-    headers::whole_seconds,
-    problem::{Problem, QUOTA_EXCEEDED},
-};
+use crate::problem::{Problem, QUOTA_EXCEEDED};
 
 /// Why a request was refused, for a [response](crate::RateLimitLayerBuilder::on_refusal) of one's own.
+///
+/// gRPC calls get 200 and a status of gRPC's: `RESOURCE_EXHAUSTED` over a quota, with `grpc-retry-pushback-ms`; `INVALID_ARGUMENT` without
+/// a key (`UNAUTHENTICATED` for 401, `PERMISSION_DENIED` for 403) or with one that is too long; `UNAVAILABLE`
+/// if the limiter failed and may recover, else `INTERNAL`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -37,16 +38,13 @@ impl Refusal {
     /// In seconds; at least 1, or a client would be back at once.
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Quota(decision) => {
-                let time = decision.retry_after.duration()?;
-                Some(whole_seconds(time).max(1))
-            }
+            Self::Quota(decision) => Some(decision.retry_after.as_secs_ceil()?.max(1)),
             Self::Limiter(error) if error.is_transient() => Some(1),
             Self::Limiter(_) | Self::MissingKey(_) | Self::KeyTooLong => None,
         }
     }
 
-    fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         match self {
             Self::Quota(Decision {
                 retry_after: RetryAfter::Never,

@@ -7,7 +7,7 @@ use http::{Response, StatusCode, request::Parts};
 use larder_rate_limit::{Decision, ErrorKind, RateLimiter};
 
 use crate::{
-    KeyExtractor, MissingKey, Refusal,
+    KeyExtractor, MissingKey, Refusal, grpc,
     headers::{Fields, Headers},
 };
 
@@ -83,16 +83,22 @@ impl Settings {
         fields: Fields,
         request: &Parts,
     ) -> Response<Bytes> {
-        let violated = match refusal {
-            Refusal::Quota(decision) => self.headers.violated(decision).collect(),
-            _ => Vec::new(),
+        let mut response = match grpc::content_type(request) {
+            Some(content_type) => grpc::response(refusal, content_type),
+            None => self.http_response(refusal),
         };
-        let status = refusal.status(self.error_status);
-        let mut response = refusal.response(status, violated);
         fields.add_to(response.headers_mut());
         match &self.on_refusal {
             Some(on_refusal) => on_refusal(refusal, request, response),
             None => response,
         }
+    }
+
+    fn http_response(&self, refusal: &Refusal) -> Response<Bytes> {
+        let violated = match refusal {
+            Refusal::Quota(decision) => self.headers.violated(decision).collect(),
+            _ => Vec::new(),
+        };
+        refusal.response(refusal.status(self.error_status), violated)
     }
 }

@@ -64,7 +64,7 @@ async fn retry_after_is_rounded_up() {
         (1_500, "2"),
         (60_000, "60"),
     ] {
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let quota = Quota::new(1, Duration::from_millis(wait_ms));
             let limiter = RateLimiter::<str>::builder(MemoryStore::new(10), "test")
                 .algorithm(algorithm)

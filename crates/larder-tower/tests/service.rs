@@ -118,6 +118,14 @@ async fn readiness_and_errors_are_the_inner_services() {
     assert_eq!(ask(&layer, "a").await.body, "1");
 }
 
+/// As tower-http's CORS layer wants it.
+#[test]
+fn a_layer_further_out_can_make_an_empty_body() {
+    let body = larder_tower::RateLimitBody::<Full<Bytes>>::default();
+    assert!(body.is_end_stream());
+    assert_eq!(body.size_hint().exact(), Some(0));
+}
+
 /// As gRPC has them: frames, then trailers.
 #[tokio::test]
 async fn bodies_and_trailers_pass_untouched() {

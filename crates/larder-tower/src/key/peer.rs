@@ -12,7 +12,8 @@ type Find = dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync;
 /// first 64 bits, an IPv4 address that is mapped into IPv6 as itself.
 ///
 /// With axum, serve by `into_make_service_with_connect_info::<SocketAddr>()` and take
-/// `PeerIp::from_extension(|peer: &ConnectInfo<SocketAddr>| peer.0.ip())`; with tonic, `TcpConnectInfo`.
+/// `PeerIp::from_extension(|peer: &ConnectInfo<SocketAddr>| peer.0.ip())`; with tonic,
+/// `PeerIp::new(|request| Some(request.extensions.get::<TcpConnectInfo>()?.remote_addr()?.ip()))`.
 ///
 /// Behind a proxy the peer is the proxy, and all its clients are one: see [`XForwardedFor`](crate::XForwardedFor).
 #[derive(Clone)]
