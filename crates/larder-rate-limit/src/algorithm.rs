@@ -161,11 +161,12 @@ const MOST_TICKS: u64 = limits::MOST / 2;
 const MOST_RATE: u64 = u32::MAX as u64;
 
 fn whole_us(period: Duration) -> Result<u64> {
+    let us = u64::try_from(period.as_micros())
+        .map_err(|error| Error::config("a quota's period is too long").with_source(error))?;
     if !period.subsec_nanos().is_multiple_of(1_000) {
         return Err(Error::config("a quota's period is whole microseconds"));
     }
-    u64::try_from(period.as_micros())
-        .map_err(|error| Error::config("a quota's period is too long").with_source(error))
+    Ok(us)
 }
 
 impl Terms {

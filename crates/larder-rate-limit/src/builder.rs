@@ -56,12 +56,15 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
     }
 
     /// Leased quota, for rates that one Redis can't serve: each process takes tokens from the store in blocks and spends them by
-    /// itself. A block is spent within this time, or lost. Where one is used up the next one is twice as large, up to a tenth
-    /// of the capacity; where it runs out, as large as what was used of it. For GCRA and the token bucket, over a remote store.
+    /// itself. A block is spent within this time, of a day at the most, or lost. Where one is used up the next one is twice as large, up
+    /// to a tenth of the capacity; where it runs out, as large as what was used of it. For GCRA and the token bucket; over a store in
+    /// this process, where asking costs nothing, it has no effect.
     ///
     /// What it costs in exactness: in any window no more is admitted than `burst + rate * (window + lifetime)`; and each process
-    /// may keep up to a block from the others for its lifetime, and lose it. [`peek`](RateLimiter::peek) takes what is in
-    /// blocks for spent.
+    /// may keep up to a block from the others for its lifetime, and lose it. Where the quota is used up a process waits until there is
+    /// a whole block again, for half the lifetime at the most, and refuses meanwhile; `retry_after` tells that time.
+    /// [`peek`](RateLimiter::peek) takes what is in blocks for spent. While the store is down a block is spent all the same, whatever
+    /// the policy is.
     pub fn leased(mut self, lifetime: Duration) -> Self {
         self.leased = Some(lifetime);
         self
@@ -84,8 +87,9 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
     }
 
     /// While the store is down each process limits by itself, to this part of every quota, at least one: with four
-    /// processes, `0.25`. What was spent before is not known to it, nor is what it admits to the store. A cost over
-    /// its part of a quota is refused for ever, that is while the store is down.
+    /// processes, `0.25`. What was spent before is not known to it, nor is what it admits to the store. Limits and bursts are
+    /// rounded down: of 7 a minute half is 3. A cost over its part of a quota is refused while the store is down, and told to come again
+    /// in a second.
     pub fn fail_local(mut self, part: f64) -> Self {
         self.policy = Policy::Local(part);
         self
@@ -118,7 +122,8 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
 }
 
 fn bad_name(error: larder_store::Error) -> Error {
-    Error::config("the limiter's name can't be used").with_source(error)
+    let message = "a limiter's name has 1 to 64 characters out of A-Z a-z 0-9 . _ -";
+    Error::config(message).with_source(error)
 }
 
 impl<K: ?Sized> std::fmt::Debug for RateLimiterBuilder<K> {

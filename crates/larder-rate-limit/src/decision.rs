@@ -34,6 +34,9 @@ pub struct Decision {
     several: Box<[LimitState]>,
 }
 
+/// When to see whether the store is back.
+const MAYBE_BACK: Duration = Duration::from_secs(1);
+
 /// When a request that was refused may come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RetryAfter {
@@ -47,9 +50,25 @@ impl RetryAfter {
     /// Now.
     pub const ZERO: Self = Self::After(Duration::ZERO);
 
-    pub(crate) const fn later(self, elapsed: Duration) -> Self {
+    pub(crate) fn later(self, elapsed: Duration) -> Self {
+        self.map(|wait| wait.saturating_sub(elapsed))
+    }
+
+    pub(crate) fn after(self, longer: Duration) -> Self {
+        self.map(|wait| wait.saturating_add(longer))
+    }
+
+    pub(crate) fn at_least(self, least: Duration) -> Self {
+        self.map(|wait| wait.max(least))
+    }
+
+    pub(crate) fn at_most(self, most: Duration) -> Self {
+        self.map(|wait| wait.min(most))
+    }
+
+    fn map(self, change: impl FnOnce(Duration) -> Duration) -> Self {
         match self {
-            Self::After(wait) => Self::After(wait.saturating_sub(elapsed)),
+            Self::After(wait) => Self::After(change(wait)),
             Self::Never => Self::Never,
         }
     }
@@ -262,10 +281,18 @@ impl Decision {
         }
     }
 
-    pub(crate) fn locally(mut self, error: Error) -> Self {
-        self.decided_by = DecidedBy::Local;
-        self.store_error = Some(error);
-        self
+    /// By the limiter of this process. What is over its part of a quota may be admitted when the store is back.
+    pub(crate) fn locally(self, error: Error) -> Self {
+        let decision = self.adjusted(|_, limit| {
+            if limit.retry_after == RetryAfter::Never {
+                limit.retry_after = RetryAfter::After(MAYBE_BACK);
+            }
+        });
+        Self {
+            decided_by: DecidedBy::Local,
+            store_error: Some(error),
+            ..decision
+        }
     }
 }
 

@@ -59,6 +59,13 @@ impl Error {
         self
     }
 
+    /// The same error of a part of the settings.
+    pub(crate) fn of(mut self, part: fmt::Arguments<'_>) -> Self {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.message = format!("{part}: {}", inner.message).into();
+        self
+    }
+
     /// What kind of failure this is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

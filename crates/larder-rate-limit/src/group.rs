@@ -7,8 +7,6 @@ use tokio::{
 
 use crate::{request::Request, together::Answer};
 
-/// How many go by themselves at once, since waiting for company costs about as much as it saves for so few.
-const MOST_ALONE: usize = 2;
 /// The most requests that are decided at once.
 const MOST_AT_ONCE: usize = 256;
 /// The most that wait; those beyond go by themselves.
@@ -53,9 +51,10 @@ impl Group {
         request.asks(self.cost, self.plans)
     }
 
-    /// Only callers on one runtime wait for each other: one that isn't driven keeps nobody else waiting.
-    pub(crate) fn join(&mut self) -> Joined {
-        if self.driven_on.is_none() && self.alone < MOST_ALONE {
+    /// So many go by themselves at once, and the others together. Only callers on one runtime wait for each other: one that isn't
+    /// driven keeps nobody else waiting.
+    pub(crate) fn join(&mut self, most_alone: usize) -> Joined {
+        if self.driven_on.is_none() && self.alone < most_alone {
             self.alone += 1;
             return Joined::Alone;
         }

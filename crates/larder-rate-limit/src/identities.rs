@@ -79,8 +79,8 @@ impl Identities {
         self.hasher.hash_one(key)
     }
 
-    /// Lets a request in.
-    pub(crate) fn enter(&self, request: Request<'_>) -> Entered {
+    /// Lets a request in. So many of those that are alike go by themselves at once.
+    pub(crate) fn enter(&self, request: Request<'_>, most_alone: usize) -> Entered {
         let now = Instant::now();
         let mut shard = self.shard(request.hash);
         let mark = shard.mark(now);
@@ -99,7 +99,7 @@ impl Identities {
         {
             return Entered::Known(refused);
         }
-        Entered::Joined(identity.join(request), mark)
+        Entered::Joined(identity.join(request, most_alone), mark)
     }
 
     /// After a request that went alone.
@@ -272,15 +272,15 @@ impl Identity {
         }
     }
 
-    fn join(&mut self, request: Request<'_>) -> Joined {
+    fn join(&mut self, request: Request<'_>, most_alone: usize) -> Joined {
         if let Some(group) = self.group(request) {
-            return group.join();
+            return group.join(most_alone);
         }
         if self.groups.len() == MOST_GROUPS {
             return Joined::Apart;
         }
         let mut group = Group::of(request);
-        let joined = group.join();
+        let joined = group.join(most_alone);
         self.groups.push(group);
         joined
     }

@@ -7,6 +7,7 @@ mod decision;
 mod error;
 mod group;
 mod identities;
+mod lease;
 mod local;
 mod plan;
 mod quota;

@@ -65,10 +65,14 @@ const fn bounded(cost: u64) -> i64 {
 impl Plan {
     pub(crate) fn new(algorithm: Algorithm, quotas: Vec<Quota>) -> Result<Self> {
         if quotas.is_empty() || quotas.len() > MOST_QUOTAS {
-            return Err(Error::config("a limiter has 1 to 16 quotas"));
+            let message = format!("a limiter has 1 to 16 quotas, and not {}", quotas.len());
+            return Err(Error::config(message));
         }
-        let terms: Result<SmallVec<[Terms; 1]>> =
-            quotas.iter().map(|quota| algorithm.terms(quota)).collect();
+        let terms = |(at, quota): (usize, &Quota)| {
+            let terms = algorithm.terms(quota);
+            terms.map_err(|error| error.of(format_args!("quota {} of {}", at + 1, quotas.len())))
+        };
+        let terms: Result<SmallVec<[Terms; 1]>> = quotas.iter().enumerate().map(terms).collect();
         let terms = terms?;
         let mut packed = Vec::with_capacity(terms.len() * Terms::LEN);
         terms.iter().for_each(|terms| terms.pack(&mut packed));
@@ -127,6 +131,41 @@ impl Plan {
                 .get(at)
                 .and_then(|it| self.algorithm.time_of(*it, spent));
             limit.reset_after = limit.reset_after.saturating_sub(back.unwrap_or_default());
+        })
+    }
+
+    /// The same refusal after so much of what there was room for was spent.
+    pub(crate) fn without(&self, refusal: Decision, spent: u64) -> Decision {
+        refusal.adjusted(|at, limit| {
+            let back = self
+                .terms
+                .get(at)
+                .and_then(|it| self.algorithm.time_of(*it, spent));
+            let back = back.unwrap_or_default();
+            limit.remaining = limit.remaining.saturating_sub(spent);
+            limit.reset_after = limit.reset_after.saturating_add(back);
+            if limit.violated {
+                limit.retry_after = limit.retry_after.after(back);
+            }
+        })
+    }
+
+    /// The same refusal for a time that is no longer than this, and no shorter than it takes until there is so much.
+    pub(crate) fn until_there_is(
+        &self,
+        refusal: Decision,
+        cost: u64,
+        longest: Duration,
+    ) -> Decision {
+        refusal.adjusted(|at, limit| {
+            let back = self
+                .terms
+                .get(at)
+                .and_then(|it| self.algorithm.time_of(*it, cost));
+            if limit.violated {
+                limit.retry_after = limit.retry_after.at_most(longest);
+                limit.retry_after = limit.retry_after.at_least(back.unwrap_or_default());
+            }
         })
     }
 

@@ -12,9 +12,9 @@ use larder_store::{Key, Namespace, Reply, Store, Update};
 
 use crate::{
     Decision, Error, ErrorKind, Result,
-    block::{Block, Taking},
     decision::DecidedBy,
     identities::{Identities, Mark},
+    lease::Lease,
     local::Local,
     plan::{Action, Plan},
     refusal::Refusal,
@@ -125,6 +125,12 @@ impl Shared {
         plans.answer(action, self.store.update(key, &update).await)
     }
 
+    /// How many requests of an identity that are alike go by themselves at once. Waiting for company costs about as much as it saves
+    /// for so few; but the tokens for a block are not to be taken one by one.
+    pub(crate) const fn most_alone(&self) -> usize {
+        if self.leased.is_some() { 0 } else { 2 }
+    }
+
     /// Spends of what was taken before, with leased quota.
     pub(crate) fn spend_of_block(&self, request: Request<'_>) -> Option<Decision> {
         self.leased?;
@@ -137,39 +143,46 @@ impl Shared {
         let Request {
             key, cost, plans, ..
         } = request;
-        let renewal = self
+        let mut lease = self
             .leased
-            .and_then(|lifetime| Renewal::of(self, request, lifetime));
-        let block = renewal.as_ref().map_or(0, |renewal| renewal.tokens);
+            .map(|lifetime| Lease::of(self, request, mark, lifetime));
+        let block = lease.as_ref().map_or(0, |lease| lease.wanted);
         let (mut asked, mut tokens) = (most, cost.saturating_mul(most).max(block));
         loop {
             let answer = self.ask(key, plans, Action::Spend(tokens)).await;
             match answer {
                 Ok(decision) if decision.allowed => {
                     let surplus = tokens - cost.saturating_mul(asked);
-                    if let Some(lifetime) = self.leased {
-                        // The store took them later than that.
-                        let until = mark.asked + lifetime;
-                        let block = Block::new(request, (tokens, surplus), until, &decision);
-                        self.identities
-                            .keep(request, mark, renewal.is_some(), block);
+                    if let Some(lease) = &lease {
+                        lease.keep(tokens, surplus, &decision);
                     }
                     return (asked, Ok(plans.plan.before(decision, surplus)));
                 }
-                Ok(decision) if tokens > cost => {
-                    // A block may have been too much, and what it was for not.
-                    let fewer = asked - u64::from(tokens == cost.saturating_mul(asked));
-                    asked = (decision.room() / cost).clamp(1, fewer);
+                Ok(refusal) if tokens > cost => {
+                    let room = refusal.room();
+                    asked = (room / cost).clamp(1, asked);
                     tokens = cost.saturating_mul(asked);
-                }
-                Ok(decision) => {
-                    if let Some(refusal) = Refusal::of(request, mark.asked, &decision) {
-                        self.identities.remember(request, mark, refusal);
+                    if let Some(lease) = lease.as_mut().filter(|_| block > 0) {
+                        tokens = room.max(cost);
+                        lease.refused.get_or_insert(refusal);
                     }
-                    return (0, Ok(decision));
+                }
+                Ok(refusal) => {
+                    let refusal = match &lease {
+                        Some(lease) => lease.held(refusal),
+                        None => refusal,
+                    };
+                    self.remember(request, mark, &refusal);
+                    return (0, Ok(refusal));
                 }
                 Err(why) => return (0, Err(why)),
             }
+        }
+    }
+
+    pub(crate) fn remember(&self, request: Request<'_>, mark: Mark, refusal: &Decision) {
+        if let Some(refusal) = Refusal::of(request, mark.asked, refusal) {
+            self.identities.remember(request, mark, refusal);
         }
     }
 
@@ -274,32 +287,6 @@ impl Shared {
         } else {
             self.counters.denied.increment();
         }
-    }
-}
-
-/// The taking of an identity's next block, which nobody else takes until it is dropped.
-struct Renewal<'a> {
-    shared: &'a Shared,
-    request: Request<'a>,
-    tokens: u64,
-}
-
-impl<'a> Renewal<'a> {
-    fn of(shared: &'a Shared, request: Request<'a>, lifetime: Duration) -> Option<Self> {
-        match shared.identities.renew(request, lifetime) {
-            Taking::Cost => None,
-            Taking::Block(tokens) => Some(Self {
-                shared,
-                request,
-                tokens,
-            }),
-        }
-    }
-}
-
-impl Drop for Renewal<'_> {
-    fn drop(&mut self) {
-        self.shared.identities.renewed(self.request);
     }
 }
 

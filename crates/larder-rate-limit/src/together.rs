@@ -29,7 +29,7 @@ pub(crate) enum Unanswered {
 
 /// Decides a request by what is known here, by itself, or together with others.
 pub(crate) async fn decide(shared: &Arc<Shared>, request: Request<'_>) -> Answer {
-    let (joined, mark) = match shared.identities.enter(request) {
+    let (joined, mark) = match shared.identities.enter(request, shared.most_alone()) {
         Entered::Known(decision) => return Ok(decision),
         Entered::Joined(joined, mark) => (joined, mark),
     };

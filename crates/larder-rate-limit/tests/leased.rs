@@ -297,3 +297,52 @@ async fn a_refund_leaves_a_block_that_is_on_its_way() {
     let next = limiter.check("a").await.expect("a decision");
     assert_eq!(next.decided_by, DecidedBy::Lease);
 }
+
+/// The quota is used up all the time: blocks are then as large as what flows back, and not single tokens.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_is_used_up_takes_few_commands_too() {
+    let server = RedisServer::start().await.expect("a server");
+    let store = RedisStore::builder(&server.url()).expect("a URL");
+    let store = store.deadline(Duration::from_secs(5)).connect().await;
+    let limiter = RateLimiter::<str>::builder(store.expect("a store"), "api")
+        .quota(Quota::per_second(10_000).burst(2_000))
+        .leased(Duration::from_millis(500))
+        .build()
+        .expect("a limiter");
+    let mut watch = server.watch().await.expect("watch");
+    let started = std::time::Instant::now();
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let limiter = limiter.clone();
+            tokio::spawn(async move {
+                let mut admitted = 0_u64;
+                while started.elapsed() < Duration::from_secs(2) {
+                    let decision = limiter.check("a").await.expect("a decision");
+                    admitted += u64::from(decision.allowed);
+                    if !decision.allowed {
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                }
+                admitted
+            })
+        })
+        .collect();
+    let mut admitted = 0;
+    for task in tasks {
+        admitted += task.await.expect("a task");
+    }
+    let most = 2_000 + 10 * (started.elapsed() + Duration::from_millis(500)).as_millis() as u64;
+    let commands = watch.commands().await.expect("commands").len() as u64;
+    println!(
+        "{admitted} admitted of {most}, {commands} commands {:?}",
+        limiter.stats()
+    );
+    assert!(
+        commands * 20 <= admitted,
+        "{commands} commands for {admitted}"
+    );
+    assert!(
+        (most * 7 / 10..=most).contains(&admitted),
+        "{admitted} of {most}"
+    );
+}

@@ -80,18 +80,18 @@ impl RedisStoreBuilder {
     /// # Errors
     /// [`ErrorKind::Config`] for settings that can't work, or outside of a tokio runtime.
     pub fn connect_in_background(self) -> Result<RedisStore> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(Error::new(
-                ErrorKind::Config,
-                "a Redis store connects in the background of a tokio runtime: call this inside of one",
-            ));
-        }
         let store = self.unconnected()?;
         store.start();
         Ok(store)
     }
 
     fn unconnected(self) -> Result<RedisStore> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "a Redis store works on a tokio runtime: connect inside of one",
+            ));
+        }
         if self.lanes == 0 || self.deadline.is_zero() || self.connect_timeout.is_zero() {
             return Err(Error::new(
                 ErrorKind::Config,

@@ -24,4 +24,4 @@ pub use refusal::Refusal;
 pub use service::RateLimit;
 
 pub use http::request::Parts;
-pub use larder_rate_limit::{Decision, Quota, RateLimiter};
+pub use larder_rate_limit::{Algorithm, DecidedBy, Decision, Quota, RateLimiter, RetryAfter};

@@ -51,7 +51,7 @@ impl Refusal {
                 ..
             }) => "The request costs more than is ever admitted at once.".to_owned(),
             Self::Quota(_) => format!(
-                "The next one is admitted in {} s.",
+                "The request may come again in {} s.",
                 self.retry_after().unwrap_or(1)
             ),
             Self::MissingKey(_) => "The request does not say for whom it is counted.".to_owned(),

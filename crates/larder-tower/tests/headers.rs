@@ -47,7 +47,7 @@ async fn the_fields_follow_the_decision() {
     );
     assert_eq!(problem["status"], 429);
     assert_eq!(problem["violated-policies"], serde_json::json!(["burst"]));
-    assert_eq!(problem["detail"], "The next one is admitted in 20 s.");
+    assert_eq!(problem["detail"], "The request may come again in 20 s.");
     // Whoever comes when he was told is admitted.
     advance(Duration::from_secs(20)).await;
     assert_eq!(ask(&layer, "a").await.status, StatusCode::OK);

@@ -1,5 +1,7 @@
 //! The policies that a limiter's quotas are.
 
+use std::borrow::Cow;
+
 use http::HeaderValue;
 use larder_rate_limit::Quota;
 
@@ -16,18 +18,20 @@ pub(super) fn names(quotas: &[Quota]) -> Result<Box<[String]>> {
     let names: Vec<_> = quotas.iter().enumerate().map(name).collect();
     for (place, name) in names.iter().enumerate() {
         if !is_text(name) {
-            return Err(policy_name(
-                "a quota's name has printable ASCII and is not empty",
-            ));
+            return Err(policy_name(format!(
+                "a quota's name is printable ASCII and not empty: {name:?}"
+            )));
         }
         if names[..place].contains(name) {
-            return Err(policy_name("two quotas of a limiter have the same name"));
+            return Err(policy_name(format!(
+                "two quotas of a limiter are called {name:?}, as one without a name may be"
+            )));
         }
     }
     Ok(names.into())
 }
 
-fn policy_name(message: &'static str) -> Error {
+fn policy_name(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::PolicyName, message)
 }
 
