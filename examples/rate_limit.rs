@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 /// What every server of the fleet does.
 async fn serve(redis_url: &str) -> anyhow::Result<SocketAddr> {
     // ANCHOR: layer
+    // Ten times the default, for machines that are busy with other things: so long may a Redis that hangs hold a request.
     let store = RedisStore::builder(redis_url)?
         .deadline(Duration::from_secs(1))
         .connect()
