@@ -86,8 +86,8 @@ impl<K, V: 'static> Keyspace<K, V> {
 }
 
 impl<K, V> Keyspace<K, V> {
-    /// The same keyspace, for what knows its records by their address only.
-    fn any_key(&self) -> Keyspace<(), V> {
+    /// The same keyspace for other keys, as for what knows its records by their address only.
+    fn of_keys<L>(&self) -> Keyspace<L, V> {
         Keyspace {
             core: Arc::clone(&self.core),
             codec: Arc::clone(&self.codec),
@@ -196,13 +196,7 @@ impl<K: CacheKey, V> Keyspace<K, V> {
 
 impl<K, V> Clone for Keyspace<K, V> {
     fn clone(&self) -> Self {
-        Self {
-            core: Arc::clone(&self.core),
-            codec: Arc::clone(&self.codec),
-            codec_id: self.codec_id,
-            row_version: self.row_version.clone(),
-            keys: PhantomData,
-        }
+        self.of_keys()
     }
 }
 

@@ -33,7 +33,7 @@ use std::time::Duration;
 use bytes::Bytes;
 #[cfg(feature = "protocol")]
 use larder_store::Script;
-use larder_store::{Arg, Input, NewTtl, Outcome, Reply, Write};
+use larder_store::{Arg, Input, NewTtl, Outcome, Reply, Update, Write};
 
 use crate::{
     frame::{Frame, HoldsFrame, VERSIONED, ValueFrame},
@@ -73,6 +73,17 @@ pub(crate) struct NewValue {
 }
 
 impl NewValue {
+    /// Adds the arguments of a value that may be there.
+    fn arg(update: Update, value: Option<&Self>) -> Update {
+        match value {
+            Some(value) => update
+                .arg(value.sealed.clone())
+                .arg(value.flags())
+                .arg(millis(value.ttl)),
+            None => update.arg(Bytes::new()).arg(0).arg(1),
+        }
+    }
+
     fn flags(&self) -> i64 {
         let versioned = if self.versioned { VERSIONED } else { 0 };
         i64::from(u8::from(self.negative) | versioned)

@@ -13,10 +13,8 @@ use crate::{
 
 /// A key of a batch that this batch loads, for itself and whoever joins.
 struct Led<K, V> {
-    at: usize,
-    key: K,
+    flight: Flight<K, V>,
     begins: Begins<V>,
-    leader: Lead<V>,
 }
 
 /// How the load of a key begins.
@@ -75,7 +73,7 @@ where
         for (at, found) in found.into_iter().enumerate() {
             match found {
                 Lookup::Hit(entry) if !entry.is_stale() => values[at] = entry.value,
-                found => match self.sort(at, &keys[at], started, found) {
+                found => match self.join(at, &keys[at], started, found) {
                     Ok(lead) => led.push(lead),
                     Err(other) => others.push((at, other)),
                 },
@@ -91,7 +89,8 @@ where
         Ok(values)
     }
 
-    fn sort(
+    /// Enters the flight for a key, as the one who leads it or not.
+    fn join(
         &self,
         at: usize,
         key: &K,
@@ -107,15 +106,17 @@ where
         }
         match self.inner.flights.enter(&id) {
             Entered::Lead(leader) => Ok(Led {
-                at,
-                key: key.clone(),
+                flight: Flight {
+                    at,
+                    key: key.clone(),
+                    leader,
+                },
                 begins: match found {
                     Lookup::Hit(entry) => Begins::Claim(entry),
                     Lookup::Miss(vacancy) => Begins::Lease(vacancy),
                     Lookup::Busy(_) => Begins::Apart(None),
                     Lookup::Failed(error) => Begins::Apart(Some(error)),
                 },
-                leader,
             }),
             Entered::Follow(follower) => Err(Other::Follow(follower)),
             Entered::Full => Err(Other::Overloaded),
@@ -167,7 +168,7 @@ where
         if led.is_empty() {
             return Vec::new();
         }
-        let flights = led.iter().map(|lead| lead.leader.flight()).collect();
+        let flights = led.iter().map(|lead| lead.flight.leader.flight()).collect();
         let this = self.clone();
         let work = async move { this.load_all(led).await };
         self.hand_over(work, flights).await
@@ -177,10 +178,10 @@ where
         let mut batch = Batch::default();
         let (mut vacancies, mut flights, mut stale) = (Vec::new(), Vec::new(), Vec::new());
         for lead in led {
-            let flight = (lead.at, lead.key, lead.leader);
+            let flight = lead.flight;
             match lead.begins {
                 Begins::Lease(vacancy) => {
-                    flight.2.seal();
+                    flight.leader.seal();
                     vacancies.push(vacancy);
                     flights.push(flight);
                 }
@@ -193,13 +194,16 @@ where
         // In one order in all batches, so that no two of them wait for each other.
         batch
             .loads
-            .sort_by_cached_key(|load| self.inner.keyspace.address(&load.key).ok());
+            .sort_by_cached_key(|load| self.inner.keyspace.address(&load.flight.key).ok());
         for load in &mut batch.loads {
             match &load.permission {
-                Permission::Lease(lease) => load.leader.rename(Id::Lease(lease.token())),
+                Permission::Lease(lease) => load.flight.leader.rename(Id::Lease(lease.token())),
                 // Known by its entry, which all who join have seen.
                 Permission::Claim(..) => {}
-                Permission::None => self.begin_apart(&load.key, &mut load.leader).await,
+                Permission::None => {
+                    let flight = &mut load.flight;
+                    self.begin_apart(&flight.key, &mut flight.leader).await;
+                }
             }
         }
         self.load_batch(batch).await
@@ -209,7 +213,7 @@ where
         &self,
         batch: &mut Batch<K, V>,
         vacancies: Vec<Vacancy>,
-        flights: Vec<Flown<K, V>>,
+        flights: Vec<Flight<K, V>>,
     ) {
         if vacancies.is_empty() {
             return;
@@ -219,7 +223,7 @@ where
             Ok(leases) => {
                 let leased = flights.into_iter().zip(leases.into_iter().zip(seen));
                 for (flight, (leased, seen)) in leased {
-                    batch.sort(flight, leased, seen);
+                    batch.leased(flight, leased, seen);
                 }
             }
             Err(error) => {
@@ -231,11 +235,11 @@ where
     }
 
     /// What someone else has the claim on is loaded all the same, and not stored.
-    async fn ask_for_claims(&self, batch: &mut Batch<K, V>, stale: Vec<(Flown<K, V>, Entry<V>)>) {
+    async fn ask_for_claims(&self, batch: &mut Batch<K, V>, stale: Vec<(Flight<K, V>, Entry<V>)>) {
         let keyspace = &self.inner.keyspace;
         let claims = stale
             .iter()
-            .map(|((_, key, _), entry)| keyspace.claim(key, entry.stamp()));
+            .map(|(flight, entry)| keyspace.claim(&flight.key, entry.stamp()));
         let claims = join_all(claims).await;
         for ((flight, entry), claim) in stale.into_iter().zip(claims) {
             let (claim, seen) = match claim {
@@ -251,7 +255,7 @@ where
         if loads.is_empty() {
             return answers;
         }
-        let keys: Vec<K> = loads.iter().map(|load| load.key.clone()).collect();
+        let keys: Vec<K> = loads.iter().map(|load| load.flight.key.clone()).collect();
         match self
             .inner
             .origin
@@ -264,8 +268,7 @@ where
                 let served = loads
                     .iter()
                     .all(|load| matches!(load.permission, Permission::Claim(..)));
-                for mut load in loads {
-                    let permission = std::mem::replace(&mut load.permission, Permission::None);
+                for (flight, permission, _) in loads.into_iter().map(Load::parts) {
                     let answer = match permission {
                         Permission::Claim(_, entry) => {
                             if served {
@@ -275,7 +278,7 @@ where
                         }
                         Permission::Lease(_) | Permission::None => Err(error.clone()),
                     };
-                    answers.push(load.land(answer));
+                    answers.push(flight.land(answer));
                 }
             }
         }
@@ -285,20 +288,20 @@ where
     async fn store_all(&self, loads: Vec<Load<K, V>>, loaded: Vec<Loaded<V>>) -> Vec<Answer<V>> {
         let (mut fills, mut refreshes) = (Vec::new(), Vec::new());
         let mut landing = Vec::with_capacity(loads.len());
-        for (mut load, loaded) in loads.into_iter().zip(&loaded) {
-            let permission = std::mem::replace(&mut load.permission, Permission::None);
-            let kept = match permission {
+        for (load, loaded) in loads.into_iter().zip(&loaded) {
+            let (flight, permission, seen) = load.parts();
+            let storing = match permission {
                 Permission::Lease(lease) => {
                     fills.push((lease, loaded));
-                    Kept::Filled
+                    Storing::Filling
                 }
                 Permission::Claim(Some(claim), _) => {
                     refreshes.push(claim.refresh(loaded));
-                    Kept::Refreshed
+                    Storing::Refreshing
                 }
-                Permission::Claim(None, _) | Permission::None => Kept::Not,
+                Permission::Claim(None, _) | Permission::None => Storing::Not,
             };
-            landing.push((load, kept));
+            landing.push((flight, seen, storing));
         }
         let (filled, refreshed) =
             join(self.inner.keyspace.fill_many(fills), join_all(refreshes)).await;
@@ -307,27 +310,26 @@ where
             Err(error) => (Vec::new().into_iter(), Some(error)),
         };
         let mut refreshed = refreshed.into_iter();
-        let land = |((load, kept), loaded): ((Load<K, V>, Kept), Loaded<V>)| {
-            let stored = match kept {
-                Kept::Filled => filled.next().or_else(|| failed.clone().map(Err)),
-                Kept::Refreshed => refreshed.next(),
-                Kept::Not => None,
+        let land = |((flight, seen, storing), loaded): ((Flight<K, V>, _, _), Loaded<V>)| {
+            let stored = match storing {
+                Storing::Filling => filled.next().or_else(|| failed.clone().map(Err)),
+                Storing::Refreshing => refreshed.next(),
+                Storing::Not => None,
             };
-            let seen = load.seen.clone();
             let fetched = match stored {
                 Some(stored) => Fetched::filled(loaded, stored, seen),
                 None => Fetched::loaded(loaded, seen),
             };
-            load.land(Ok(fetched))
+            flight.land(Ok(fetched))
         };
         landing.into_iter().zip(loaded).map(land).collect()
     }
 }
 
 /// How a loaded value was asked to be stored.
-enum Kept {
-    Filled,
-    Refreshed,
+enum Storing {
+    Filling,
+    Refreshing,
     Not,
 }
 
@@ -339,9 +341,7 @@ struct Batch<K, V> {
 
 /// A key to load, for all who joined.
 struct Load<K, V> {
-    at: usize,
-    key: K,
-    leader: Lead<V>,
+    flight: Flight<K, V>,
     permission: Permission<V>,
     /// Why the store was of no use.
     seen: Option<Error>,
@@ -356,9 +356,19 @@ enum Permission<V> {
 }
 
 /// A flight that this batch leads: the place of its key in the batch, the key, and the duty.
-type Flown<K, V> = (usize, K, Lead<V>);
+struct Flight<K, V> {
+    at: usize,
+    key: K,
+    leader: Lead<V>,
+}
 
-impl<K, V: Clone> Load<K, V> {
+impl<K, V> Load<K, V> {
+    fn parts(self) -> (Flight<K, V>, Permission<V>, Option<Error>) {
+        (self.flight, self.permission, self.seen)
+    }
+}
+
+impl<K, V: Clone> Flight<K, V> {
     fn land(self, answer: Result<Fetched<V>>) -> Answer<V> {
         self.leader.land(Landing::Loaded(answer.clone()));
         (self.at, Some(answer))
@@ -376,14 +386,13 @@ impl<K, V> Default for Batch<K, V> {
 
 impl<K, V: Clone> Batch<K, V> {
     /// What the answer to the request for a lease means.
-    fn sort(&mut self, flight: Flown<K, V>, leased: Result<Leased<V>>, seen: Option<Error>) {
+    fn leased(&mut self, flight: Flight<K, V>, leased: Result<Leased<V>>, seen: Option<Error>) {
         match leased {
             Ok(Leased::Granted(lease)) => self.load(flight, Permission::Lease(lease), seen),
             Ok(Leased::Refused(Lookup::Hit(entry))) if !entry.is_stale() => {
-                let (at, _, leader) = flight;
                 let fetched = Fetched::from(entry);
-                leader.land(Landing::Found(fetched.clone()));
-                self.answers.push((at, Some(Ok(fetched))));
+                flight.leader.land(Landing::Found(fetched.clone()));
+                self.answers.push((flight.at, Some(Ok(fetched))));
             }
             Ok(Leased::Refused(Lookup::Busy(busy))) if busy.lease().is_none() => {
                 self.load(flight, Permission::None, seen);
@@ -392,23 +401,15 @@ impl<K, V: Clone> Batch<K, V> {
                 self.load(flight, Permission::None, Some(error));
             }
             Ok(Leased::Refused(_)) => {
-                let (at, _, leader) = flight;
-                leader.land(Landing::Again);
-                self.answers.push((at, None));
+                flight.leader.land(Landing::Again);
+                self.answers.push((flight.at, None));
             }
         }
     }
 
-    fn load(
-        &mut self,
-        (at, key, leader): Flown<K, V>,
-        permission: Permission<V>,
-        seen: Option<Error>,
-    ) {
+    fn load(&mut self, flight: Flight<K, V>, permission: Permission<V>, seen: Option<Error>) {
         self.loads.push(Load {
-            at,
-            key,
-            leader,
+            flight,
             permission,
             seen,
         });

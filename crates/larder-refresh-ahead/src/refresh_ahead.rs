@@ -132,15 +132,13 @@ where
         let misses = &self.inner.misses;
         let started = misses.started();
         let found = misses.keyspace().lookup(key).await;
-        // Before a new try begins.
-        let last_error = match &found {
-            Lookup::Hit(entry) if self.judge(entry).0 != Freshness::Fresh => {
-                self.last_error(key, entry)
-            }
-            _ => None,
-        };
         match self.serve(key, found) {
             Ok((entry, freshness)) => {
+                // A new try that has begun keeps the error of the last one.
+                let last_error = match freshness {
+                    Freshness::Fresh => None,
+                    _ => self.last_error(key, &entry),
+                };
                 let mut fetched = Fetched::from(entry);
                 fetched.freshness = freshness;
                 match last_error {

@@ -47,7 +47,7 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         let (granted, given_back) = SeeThrough::new(&self.core.tasks, request, drop).await;
         let granted = granted.map_err(|error| self.core.store_failed(error))?;
         let claim = Claim {
-            space: self.any_key(),
+            space: self.of_keys(),
             address,
             stamp,
             token,

@@ -144,7 +144,7 @@ impl<K, V: 'static> Keyspace<K, V> {
             self.core.store_failed(error)
         });
         match reply? {
-            LeasedReply::Granted => Ok(Leased::Granted(Lease::new(self.any_key(), address, token))),
+            LeasedReply::Granted => Ok(Leased::Granted(Lease::new(self.of_keys(), address, token))),
             LeasedReply::Refused(record) => {
                 Ok(Leased::Refused(self.found_instead(&address, &record)))
             }

@@ -30,25 +30,22 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
             // A key that can't be encoded was never cached.
             return CacheState::Kept;
         };
+        if self.row_version(value).is_some_and(|told| told != version) {
+            // Nothing is known to be newer by this number.
+            return match self.core.drop_records(vec![address]).await {
+                Ok(()) => CacheState::NotStored(another_version()),
+                Err(error) => CacheState::not_told(error),
+            };
+        }
         let token = match Token::fresh() {
             Ok(token) => token,
             Err(error) => return self.core.put_state(&address, None, Err(error)),
         };
-        let encoded = match self.row_version(value) {
-            Some(told) if told != version => Err(another_version()),
-            _ => self.encode_value(value, Some(version), None, Duration::ZERO, token),
-        };
+        let encoded = self.encode_value(value, Some(version), None, Duration::ZERO, token);
         let (value, unstored) = match encoded {
             Ok(value) => (value, None),
             Err(error) => (None, Some(error)),
         };
-        if matches!(&unstored, Some(error) if error.kind() == ErrorKind::Config) {
-            // Nothing is known to be newer by this number.
-            return match self.core.drop_records(vec![address]).await {
-                Ok(()) => unstored.map_or(CacheState::Invalidated, CacheState::NotStored),
-                Err(error) => CacheState::not_told(error),
-            };
-        }
         let put = PutIfNewer {
             token,
             version,

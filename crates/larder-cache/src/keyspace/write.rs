@@ -359,7 +359,6 @@ struct Holds {
 }
 
 /// A key held by a writer.
-#[derive(Clone)]
 struct Hold {
     address: Key,
     token: Token,

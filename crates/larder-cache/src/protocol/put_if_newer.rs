@@ -2,9 +2,7 @@
 
 use larder_store::{Input, Outcome, Reply, Result, Script, Step, Update, Write};
 
-use super::{
-    FRAME_LUA, HOLDS_LUA, NewValue, frame, millis, refused, taint, token, ttl, value, wake,
-};
+use super::{FRAME_LUA, HOLDS_LUA, NewValue, frame, refused, taint, token, ttl, value, wake};
 use crate::{frame::Frame, token::Token};
 
 pub(super) static SCRIPT: Script = Script::new(
@@ -41,13 +39,7 @@ impl Step for PutIfNewer {
         let update = Update::new(&SCRIPT)
             .arg(self.token.to_bytes())
             .arg(&self.version.to_be_bytes()[..]);
-        match &self.value {
-            Some(value) => update
-                .arg(value.sealed.clone())
-                .arg(value.flags())
-                .arg(millis(value.ttl)),
-            None => update.arg(bytes::Bytes::new()).arg(0).arg(1),
-        }
+        NewValue::arg(update, self.value.as_ref())
     }
 
     fn reply(&self, reply: Reply) -> Result<Put> {
