@@ -109,6 +109,7 @@ fn draw(runtime: &Runtime, groups: &[Vec<Case>]) {
         .warm_up_time(Duration::from_millis(150))
         .measurement_time(Duration::from_millis(500))
         .sample_size(10)
+        .nresamples(10_000)
         .configure_from_args();
     for group in groups {
         let Some(first) = group.first() else {

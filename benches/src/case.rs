@@ -28,6 +28,45 @@ pub struct Case {
     pub run: Run,
 }
 
+/// What the cases of a group have in common.
+#[derive(Clone)]
+pub struct Group {
+    /// The table.
+    pub name: String,
+    /// `memory`, `redis`, or nothing.
+    pub store: &'static str,
+    /// Tasks that call each case at once.
+    pub tasks: u64,
+    /// Bytes of the encoded value; 0 where nothing is encoded.
+    pub bytes: usize,
+    /// Which case the others are compared with, by name.
+    pub baseline: &'static str,
+}
+
+impl Group {
+    /// A case of this group: its name, its pattern, and what it runs.
+    #[must_use]
+    pub fn case(&self, name: &str, pattern: &'static str, run: Run) -> Case {
+        Case {
+            group: self.name.clone(),
+            name: name.to_owned(),
+            pattern,
+            store: self.store,
+            tasks: self.tasks,
+            bytes: self.bytes,
+            baseline: self.baseline,
+            run,
+        }
+    }
+
+    /// Several of them.
+    #[must_use]
+    pub fn cases(&self, runs: Vec<(&str, &'static str, Run)>) -> Vec<Case> {
+        let case = |(name, pattern, run): (&str, _, _)| self.case(name, pattern, run);
+        runs.into_iter().map(case).collect()
+    }
+}
+
 /// Runs so many operations and says how long they took.
 pub type Run = Arc<dyn Fn(u64) -> Pin<Box<dyn Future<Output = Measured> + Send>> + Send + Sync>;
 

@@ -20,7 +20,7 @@ use larder_store::Store;
 use tokio::task::yield_now;
 
 use crate::{
-    case::{Case, Run, in_a_loop, one_by_one},
+    case::{Case, Group, Run, in_a_loop, one_by_one},
     rig::{KEYS, answer, redis_store, unused},
     textbook_refresh::TextbookRefresh,
     value::{Sample, User},
@@ -56,15 +56,24 @@ pub async fn memory() -> Result<Vec<Case>> {
         assert_eq!(after, before + 1, "the entry was not refreshed");
         user
     };
-    Ok(cases(
-        "memory",
-        vec![
-            ("larder refresh-ahead, fresh", in_a_loop(fresh)),
-            ("larder refresh-ahead, fresh (A/A)", in_a_loop(fresh)),
-            ("larder refresh-ahead, due", in_a_loop(due)),
-            ("larder refresh-ahead, refreshed", one_by_one(refreshed)),
-        ],
-    ))
+    Ok(group("memory").cases(vec![
+        (
+            "larder refresh-ahead, fresh",
+            "refresh-ahead",
+            in_a_loop(fresh),
+        ),
+        (
+            "larder refresh-ahead, fresh (A/A)",
+            "refresh-ahead",
+            in_a_loop(fresh),
+        ),
+        ("larder refresh-ahead, due", "refresh-ahead", in_a_loop(due)),
+        (
+            "larder refresh-ahead, refreshed",
+            "refresh-ahead",
+            one_by_one(refreshed),
+        ),
+    ]))
 }
 
 /// The same over Redis, beside the textbook's; each of whose reads of a due entry starts a reload.
@@ -76,19 +85,33 @@ pub async fn redis(url: &str) -> Result<Vec<Case>> {
     let due = due_for_long(redis_store(url).await?).await?;
     let fresh = move |_: u64| async move { answer(fresh.get(&HOT).await) };
     let due = move |_: u64| async move { answer(due.get(&HOT).await) };
-    Ok(cases(
-        "redis",
-        vec![
-            ("larder refresh-ahead, fresh", one_by_one(fresh)),
-            ("larder refresh-ahead, fresh (A/A)", one_by_one(fresh)),
-            ("larder refresh-ahead, due", one_by_one(due)),
-            (
-                "textbook refresh, fresh",
-                textbook(url, Duration::ZERO).await?,
-            ),
-            ("textbook refresh, due", textbook(url, 2 * LONG).await?),
-        ],
-    ))
+    Ok(group("redis").cases(vec![
+        (
+            "larder refresh-ahead, fresh",
+            "refresh-ahead",
+            one_by_one(fresh),
+        ),
+        (
+            "larder refresh-ahead, fresh (A/A)",
+            "refresh-ahead",
+            one_by_one(fresh),
+        ),
+        (
+            "larder refresh-ahead, due",
+            "refresh-ahead",
+            one_by_one(due),
+        ),
+        (
+            "textbook refresh, fresh",
+            "textbook",
+            textbook(url, Duration::ZERO).await?,
+        ),
+        (
+            "textbook refresh, due",
+            "textbook",
+            textbook(url, 2 * LONG).await?,
+        ),
+    ]))
 }
 
 /// The textbook's, due below this threshold.
@@ -106,21 +129,14 @@ async fn textbook(url: &str, threshold: Duration) -> Result<Run> {
     }))
 }
 
-fn cases(store: &'static str, runs: Vec<(&str, Run)>) -> Vec<Case> {
-    let case = |(name, run): (&str, Run)| Case {
-        group: format!("expiry/{store}/64 B"),
-        name: name.to_owned(),
-        pattern: match name.starts_with("textbook") {
-            true => "textbook",
-            false => "refresh-ahead",
-        },
+fn group(store: &'static str) -> Group {
+    Group {
+        name: format!("expiry/{store}/64 B"),
         store,
         tasks: 1,
         bytes: 64,
         baseline: "larder refresh-ahead, fresh",
-        run,
-    };
-    runs.into_iter().map(case).collect()
+    }
 }
 
 /// A cache whose hot key is due, and whose refresh is under way and never ends.

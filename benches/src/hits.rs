@@ -13,7 +13,7 @@ use redis::{AsyncCommands, aio::MultiplexedConnection};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    case::{Case, Run, by_tasks, in_a_loop, one_by_one},
+    case::{Case, Group, Run, by_tasks, in_a_loop, one_by_one},
     rig::{
         HEADER, KEYS, address, answer, payload, redis_store, unused, warm_cache, warm_coalesce,
         warm_refresh_ahead,
@@ -73,17 +73,14 @@ pub async fn memory<V: Sample>() -> Result<Vec<Case>> {
     let coalesce = move |number: u64| async move { answer(coalesce.get(&(number % KEYS)).await) };
     let refresh_ahead =
         move |number: u64| async move { answer(refresh_ahead.get(&(number % KEYS)).await) };
-    let group = format!("memory-hit/{}", V::SIZE);
-    let case = |name: &str, pattern, run: Run| Case {
-        group: group.clone(),
-        name: name.to_owned(),
-        pattern,
+    let group = Group {
+        name: format!("memory-hit/{}", V::SIZE),
         store: "memory",
         tasks: 1,
         bytes,
         baseline: "quick_cache + decoding",
-        run,
     };
+    let case = |name: &str, pattern, run: Run| group.case(name, pattern, run);
     Ok(vec![
         case("quick_cache + decoding", "raw", in_a_loop(raw)),
         case("quick_cache + decoding (A/A)", "raw", in_a_loop(raw)),
@@ -139,17 +136,14 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
         .build(RedisConnectionManager::new(url)?)
         .await?;
 
-    let group = format!("redis-hit/{tasks} tasks/{}", V::SIZE);
-    let case = |name: &str, pattern, run: Run| Case {
-        group: group.clone(),
-        name: name.to_owned(),
-        pattern,
+    let group = Group {
+        name: format!("redis-hit/{tasks} tasks/{}", V::SIZE),
         store: "redis",
         tasks,
         bytes,
         baseline: "redis-rs GET + decoding",
-        run,
     };
+    let case = |name: &str, pattern, run: Run| group.case(name, pattern, run);
     let undecoded = bare.clone();
     Ok(vec![
         case(

@@ -12,7 +12,7 @@ use larder_store::{Arg, Namespace};
 use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
 
 use crate::{
-    case::{Case, Run, by_tasks, in_a_loop},
+    case::{Case, Group, Run, by_tasks, in_a_loop},
     rig::{KEYS, redis_store, unused},
     textbook_limit::TextbookLimit,
 };
@@ -46,25 +46,21 @@ pub fn memory() -> Result<Vec<Case>> {
         assert!(checked.is_ok(), "nothing is refused here");
         std::future::ready(())
     };
-    let group = "rate-limit/memory".to_owned();
-    let case = |name: &str, pattern, run| Case {
-        group: group.clone(),
-        name: name.to_owned(),
-        pattern,
+    let group = Group {
+        name: "rate-limit/memory".to_owned(),
         store: "memory",
         tasks: 1,
         bytes: 0,
         baseline: "governor, keyed",
-        run,
     };
     let mut cases = vec![
-        case("governor, keyed", "raw", in_a_loop(governor)),
-        case("governor, keyed (A/A)", "raw", in_a_loop(governor)),
+        group.case("governor, keyed", "raw", in_a_loop(governor)),
+        group.case("governor, keyed (A/A)", "raw", in_a_loop(governor)),
     ];
     for (algorithm, name) in ALGORITHMS {
         let limiter = limiter(MemoryStore::new(10 * KEYS), algorithm)?;
         let check = move |number: u64| async move { admit(limiter, number % KEYS).await };
-        cases.push(case(name, "rate-limit", in_a_loop(check)));
+        cases.push(group.case(name, "rate-limit", in_a_loop(check)));
     }
     Ok(cases)
 }
@@ -85,7 +81,7 @@ pub async fn redis(url: &str) -> Result<Vec<Case>> {
         let check = move |number: u64| async move { admit(limiter, number % KEYS).await };
         runs.push((name, "rate-limit", by_tasks(TASKS, check)));
     }
-    Ok(cases(&format!("rate-limit/redis/{TASKS} tasks"), runs))
+    Ok(group(&format!("{TASKS} tasks")).cases(runs))
 }
 
 /// Decisions over Redis by many tasks that ask for the same few identities.
@@ -102,9 +98,8 @@ pub async fn redis_hot(url: &str) -> Result<Vec<Case>> {
     let limiter = limiter(redis_store(url).await?, Algorithm::Gcra)?;
     let check = move |number: u64| async move { admit(limiter, number % HOT).await };
     let check_leased = move |number: u64| async move { admit(leased, number % HOT).await };
-    Ok(cases(
-        &format!("rate-limit/redis/{TASKS} tasks, {HOT} identities"),
-        vec![
+    Ok(
+        group(&format!("{TASKS} tasks, {HOT} identities")).cases(vec![
             ("raw EVALSHA", "raw", raw(url, HOT).await?),
             ("raw EVALSHA (A/A)", "raw", raw(url, HOT).await?),
             ("larder GCRA", "rate-limit", by_tasks(TASKS, check)),
@@ -113,22 +108,18 @@ pub async fn redis_hot(url: &str) -> Result<Vec<Case>> {
                 "rate-limit",
                 by_tasks(TASKS, check_leased),
             ),
-        ],
-    ))
+        ]),
+    )
 }
 
-fn cases(group: &str, runs: Vec<(&'static str, &'static str, Run)>) -> Vec<Case> {
-    let case = |(name, pattern, run): (&str, &'static str, Run)| Case {
-        group: group.to_owned(),
-        name: name.to_owned(),
-        pattern,
+fn group(name: &str) -> Group {
+    Group {
+        name: format!("rate-limit/redis/{name}"),
         store: "redis",
         tasks: TASKS,
         bytes: 0,
         baseline: "raw EVALSHA",
-        run,
-    };
-    runs.into_iter().map(case).collect()
+    }
 }
 
 /// A log can't take more, and its identities see fewer requests than that in a second.

@@ -12,7 +12,7 @@ use sqlx::{
 };
 
 use crate::{
-    case::{Case, Run, one_by_one},
+    case::{Case, Group, Run, one_by_one},
     rig::{KEYS, fresh, redis_store, unused},
     textbook::{Textbook, TextbookOverStore},
     value::{Sample, User},
@@ -101,15 +101,12 @@ pub async fn memory() -> Result<Vec<Case>> {
             }
         })
     };
-    Ok(cases(
-        "memory",
-        vec![
-            ("no cache", "none", no_cache(&origin)),
-            ("no cache (A/A)", "none", no_cache(&origin)),
-            ("textbook cache-aside", "textbook", run),
-            ("larder cache-aside", "cache-aside", larder(cache)),
-        ],
-    ))
+    Ok(group("memory").cases(vec![
+        ("no cache", "none", no_cache(&origin)),
+        ("no cache (A/A)", "none", no_cache(&origin)),
+        ("textbook cache-aside", "textbook", run),
+        ("larder cache-aside", "cache-aside", larder(cache)),
+    ]))
 }
 
 /// Misses over Redis.
@@ -131,15 +128,12 @@ pub async fn redis(url: &str) -> Result<Vec<Case>> {
             }
         })
     };
-    Ok(cases(
-        "redis",
-        vec![
-            ("no cache", "none", no_cache(&origin)),
-            ("no cache (A/A)", "none", no_cache(&origin)),
-            ("textbook cache-aside", "textbook", run),
-            ("larder cache-aside", "cache-aside", larder(cache)),
-        ],
-    ))
+    Ok(group("redis").cases(vec![
+        ("no cache", "none", no_cache(&origin)),
+        ("no cache (A/A)", "none", no_cache(&origin)),
+        ("textbook cache-aside", "textbook", run),
+        ("larder cache-aside", "cache-aside", larder(cache)),
+    ]))
 }
 
 fn cold_cache(store: impl Into<Arc<dyn Store>>, origin: &Origin) -> Result<CacheAside<u64, User>> {
@@ -168,16 +162,12 @@ fn larder(cache: CacheAside<u64, User>) -> Run {
     })
 }
 
-fn cases(store: &'static str, runs: Vec<(&str, &'static str, Run)>) -> Vec<Case> {
-    let case = |(name, pattern, run): (&str, &'static str, Run)| Case {
-        group: format!("{store}-miss/64 B"),
-        name: name.to_owned(),
-        pattern,
+fn group(store: &'static str) -> Group {
+    Group {
+        name: format!("{store}-miss/64 B"),
         store,
         tasks: 1,
         bytes: 64,
         baseline: "no cache",
-        run,
-    };
-    runs.into_iter().map(case).collect()
+    }
 }

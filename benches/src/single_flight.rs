@@ -19,7 +19,7 @@ use tokio::{sync::oneshot, task::yield_now};
 use uniflight::Merger;
 
 use crate::{
-    case::{Case, Measured, Run, in_a_loop, one_by_one},
+    case::{Case, Group, Measured, Run, in_a_loop, one_by_one},
     rig::fresh,
 };
 
@@ -39,12 +39,11 @@ pub fn uncontended() -> Vec<Case> {
     };
     let larder =
         move |key: u64| async move { landed(flights.run(&key, move || async move { key }).await) };
-    let case = |name, pattern, run| case("uncontended", name, pattern, 1, "uniflight", run);
-    vec![
-        case("uniflight", "raw", in_a_loop(uniflight)),
-        case("uniflight (A/A)", "raw", in_a_loop(uniflight)),
-        case("larder SingleFlight", "single-flight", in_a_loop(larder)),
-    ]
+    group("uncontended", 1, "uniflight").cases(vec![
+        ("uniflight", "raw", in_a_loop(uniflight)),
+        ("uniflight (A/A)", "raw", in_a_loop(uniflight)),
+        ("larder SingleFlight", "single-flight", in_a_loop(larder)),
+    ])
 }
 
 /// Calls that follow: one leader works until they have all joined. Each has a task of its own, whose cost is in it.
@@ -58,15 +57,11 @@ pub fn followers() -> Vec<Case> {
     let larder = move |key: u64, role: Role| async move {
         landed(flights.run(&key, move || work(role)).await)
     };
-    let case = |name, pattern, run| {
-        let group = "1,000 followers";
-        case(group, name, pattern, FOLLOWERS, "moka get_with", run)
-    };
-    vec![
-        case("moka get_with", "raw", per_follower(moka)),
-        case("moka get_with (A/A)", "raw", per_follower(moka)),
-        case("larder SingleFlight", "single-flight", per_follower(larder)),
-    ]
+    group("1,000 followers", FOLLOWERS, "moka get_with").cases(vec![
+        ("moka get_with", "raw", per_follower(moka)),
+        ("moka get_with (A/A)", "raw", per_follower(moka)),
+        ("larder SingleFlight", "single-flight", per_follower(larder)),
+    ])
 }
 
 /// What a caller is to the others.
@@ -163,22 +158,12 @@ fn landed<T, E: Display>(outcome: Result<T, E>) -> T {
     outcome.unwrap_or_else(|error| panic!("a flight failed: {error}"))
 }
 
-fn case(
-    group: &str,
-    name: &str,
-    pattern: &'static str,
-    tasks: u64,
-    baseline: &'static str,
-    run: Run,
-) -> Case {
-    Case {
-        group: format!("single-flight/{group}"),
-        name: name.to_owned(),
-        pattern,
+fn group(name: &str, tasks: u64, baseline: &'static str) -> Group {
+    Group {
+        name: format!("single-flight/{name}"),
         store: "",
         tasks,
         bytes: 0,
         baseline,
-        run,
     }
 }

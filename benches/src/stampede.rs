@@ -18,7 +18,7 @@ use larder_memory::MemoryStore;
 use larder_store::Store;
 
 use crate::{
-    case::{Case, Run, one_by_one},
+    case::{Case, Group, Run, one_by_one},
     rig::{KEYS, answer, fresh, redis_store, unused},
     textbook_lock::TextbookLock,
     value::{Sample, User},
@@ -38,18 +38,15 @@ const TTL: Duration = Duration::from_secs(60);
 /// Never with the settings used here.
 pub fn memory() -> Result<Vec<Case>> {
     let store: Arc<dyn Store> = MemoryStore::new(KEYS).into();
-    Ok(cases(
-        "memory",
-        vec![
-            ("larder cache-aside", "cache-aside", uncoalesced(&store)?),
-            (
-                "larder cache-aside (A/A)",
-                "cache-aside",
-                uncoalesced(&store)?,
-            ),
-            ("larder coalesce", "coalesce", coalesced(&store)?),
-        ],
-    ))
+    Ok(group("memory").cases(vec![
+        ("larder cache-aside", "cache-aside", uncoalesced(&store)?),
+        (
+            "larder cache-aside (A/A)",
+            "cache-aside",
+            uncoalesced(&store)?,
+        ),
+        ("larder coalesce", "coalesce", coalesced(&store)?),
+    ]))
 }
 
 /// Stampedes over Redis.
@@ -58,19 +55,16 @@ pub fn memory() -> Result<Vec<Case>> {
 /// Those of Redis.
 pub async fn redis(url: &str) -> Result<Vec<Case>> {
     let store: Arc<dyn Store> = redis_store(url).await?.into();
-    Ok(cases(
-        "redis",
-        vec![
-            ("larder cache-aside", "cache-aside", uncoalesced(&store)?),
-            (
-                "larder cache-aside (A/A)",
-                "cache-aside",
-                uncoalesced(&store)?,
-            ),
-            ("textbook lock", "textbook", locked(url).await?),
-            ("larder coalesce", "coalesce", coalesced(&store)?),
-        ],
-    ))
+    Ok(group("redis").cases(vec![
+        ("larder cache-aside", "cache-aside", uncoalesced(&store)?),
+        (
+            "larder cache-aside (A/A)",
+            "cache-aside",
+            uncoalesced(&store)?,
+        ),
+        ("textbook lock", "textbook", locked(url).await?),
+        ("larder coalesce", "coalesce", coalesced(&store)?),
+    ]))
 }
 
 /// A slow origin that counts its loads.
@@ -162,17 +156,13 @@ where
     })
 }
 
-fn cases(store: &'static str, runs: Vec<(&str, &'static str, Run)>) -> Vec<Case> {
-    let case = |(name, pattern, run): (&str, &'static str, Run)| Case {
-        group: format!("stampede/{store}/{TASKS} tasks"),
-        name: name.to_owned(),
-        pattern,
+fn group(store: &'static str) -> Group {
+    Group {
+        name: format!("stampede/{store}/{TASKS} tasks"),
         store,
         // One stampede at a time.
         tasks: 1,
         bytes: 64,
         baseline: "larder cache-aside",
-        run,
-    };
-    runs.into_iter().map(case).collect()
+    }
 }

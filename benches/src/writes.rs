@@ -15,7 +15,7 @@ use larder_store::{BoxError, Store};
 use larder_write_through::{NoWriter, WriteError, WriteThrough, Writer, async_trait};
 
 use crate::{
-    case::{Case, Run, one_by_one},
+    case::{Case, Group, Run, one_by_one},
     misses::Origin,
     rig::{KEYS, redis_store, unused},
     textbook::{Textbook, TextbookOverStore},
@@ -71,7 +71,7 @@ pub async fn memory() -> Result<Vec<Case>> {
         ("textbook cache-aside", "textbook", told),
     ];
     runs.extend(larder(&MemoryStore::new(10 * KEYS).into(), &origin).await?);
-    Ok(cases("memory", runs))
+    Ok(group("memory").cases(runs))
 }
 
 /// Writes with a cache in Redis.
@@ -112,7 +112,7 @@ pub async fn redis(url: &str) -> Result<Vec<Case>> {
         ("textbook write-through", "textbook", set),
     ];
     runs.extend(larder(&redis_store(url).await?.into(), &origin).await?);
-    Ok(cases("redis", runs))
+    Ok(group("redis").cases(runs))
 }
 
 /// The bracket with and without a value at its end, and the row put after its commit.
@@ -226,16 +226,12 @@ where
     })
 }
 
-fn cases(store: &'static str, runs: Vec<(&'static str, &'static str, Run)>) -> Vec<Case> {
-    let case = |(name, pattern, run): (&str, &'static str, Run)| Case {
-        group: format!("{store}-write/64 B"),
-        name: name.to_owned(),
-        pattern,
+fn group(store: &'static str) -> Group {
+    Group {
+        name: format!("{store}-write/64 B"),
         store,
         tasks: 1,
         bytes: 64,
         baseline: "no cache",
-        run,
-    };
-    runs.into_iter().map(case).collect()
+    }
 }

@@ -173,7 +173,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         self.shared.local.forget(&key);
         let _heard = OnDrop(|| self.shared.identities.reset(&key));
         let update = Update::new(&reset::SCRIPT);
-        let reset = match self.shared.store.update(&key, &update).await {
+        let reset = match self.shared.store().update(&key, &update).await {
             Ok(reply) => reset::done(&reply),
             Err(error) => Err(error.into()),
         };

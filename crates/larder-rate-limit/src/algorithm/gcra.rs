@@ -42,7 +42,10 @@ pub(super) static SCRIPT: Script = Script::new(
 );
 
 fn apply(input: Input<'_>) -> Outcome {
-    gcra_quick::apply(&input, Gcra::TAG).unwrap_or_else(|| limits::apply::<Gcra>(input))
+    match gcra_quick::apply(&input, Gcra::TAG) {
+        Some(outcome) => outcome,
+        None => limits::apply::<Gcra>(input),
+    }
 }
 
 struct Gcra(Backlog);

@@ -9,14 +9,11 @@ use super::{
     limits::{OURS, SLACK_MS},
 };
 
-/// A record of one quota: the head, the tag, and `tat_us:7 part:4 rate:4 full:7`.
-const LEN: usize = 28;
-const TAT: usize = 6;
-const PART: usize = 13;
-const RATE: usize = 17;
-const FULL: usize = 21;
+/// What a record starts with, and the tag.
+const HEAD: usize = OURS.len() + 1;
 
 /// The outcome; `None` for the complete step.
+#[inline]
 pub(super) fn apply(input: &Input<'_>, tag: u8) -> Option<Outcome> {
     let [cost, terms] = input.args else {
         return None;
@@ -35,47 +32,65 @@ pub(super) fn apply(input: &Input<'_>, tag: u8) -> Option<Outcome> {
     let Some(spent) = spent else {
         return Some(Outcome::keep(Reply::Int(-1 - backlog.cast_signed())));
     };
-    let ttl = spent.div_ceil(rate).div_ceil(1_000) + SLACK_MS;
-    let record = record(tag, &terms, now, spent);
-    let write = Write::Set(record, NewTtl::Millis(ttl));
+    let (left, part) = (spent / rate, spent % rate);
+    let ttl = (left + u64::from(part > 0)).div_ceil(1_000) + SLACK_MS;
+    let record = Record {
+        tat: now + left,
+        part,
+        rate,
+        full,
+    };
+    let write = Write::Set(record.write(tag), NewTtl::Millis(ttl));
     Some(Outcome::new(write, Reply::Int(spent.cast_signed())))
 }
 
 /// What is spent by the record, if it was written under these very terms.
 fn backlog(record: &Bytes, tag: u8, terms: &Terms, now: u64) -> Option<u64> {
-    let record: &[u8; LEN] = record[..].try_into().ok()?;
-    if record[..OURS.len()] != OURS[..] || record[OURS.len()] != tag {
+    let (head, record) = record.split_first_chunk::<HEAD>()?;
+    let record = Record::read(record.try_into().ok()?);
+    if head[..OURS.len()] != OURS[..] || head[OURS.len()] != tag {
         return None;
     }
-    let (tat, part) = (number(&record[TAT..PART]), number(&record[PART..RATE]));
-    let same = number(&record[RATE..FULL]) == terms.rate && number(&record[FULL..]) == terms.full();
-    let backlog = match tat.checked_sub(now) {
+    let same = record.rate == terms.rate && record.full == terms.full();
+    let backlog = match record.tat.checked_sub(now) {
         None => 0,
-        Some(owed) => owed.checked_mul(terms.rate)?.checked_add(part)?,
+        Some(owed) => owed.checked_mul(terms.rate)?.checked_add(record.part)?,
     };
-    (same && part < terms.rate && backlog <= terms.full()).then_some(backlog)
+    (same && record.part < terms.rate && backlog <= terms.full()).then_some(backlog)
 }
 
-fn record(tag: u8, terms: &Terms, now: u64, spent: u64) -> Bytes {
-    let mut record = [0; LEN];
-    record[..OURS.len()].copy_from_slice(OURS);
-    record[OURS.len()] = tag;
-    let (rate, full) = (terms.rate, terms.full());
-    let fields = [
-        (TAT, PART, now + spent / rate),
-        (PART, RATE, spent % rate),
-        (RATE, FULL, rate),
-        (FULL, LEN, full),
-    ];
-    for (from, to, field) in fields {
-        record[from..to].copy_from_slice(&field.to_be_bytes()[8 - (to - from)..]);
+/// What follows the head of a record: `tat_us:7 part:4 rate:4 full:7`.
+struct Record {
+    tat: u64,
+    part: u64,
+    rate: u64,
+    full: u64,
+}
+
+impl Record {
+    const LEN: usize = 22;
+
+    fn read(bytes: &[u8; Self::LEN]) -> Self {
+        let [t1, t2, t3, t4, t5, t6, t7, rest @ ..] = *bytes;
+        let [p1, p2, p3, p4, r1, r2, r3, r4, f1, f2, f3, f4, f5, f6, f7] = rest;
+        Self {
+            tat: u64::from_be_bytes([0, t1, t2, t3, t4, t5, t6, t7]),
+            part: u32::from_be_bytes([p1, p2, p3, p4]).into(),
+            rate: u32::from_be_bytes([r1, r2, r3, r4]).into(),
+            full: u64::from_be_bytes([0, f1, f2, f3, f4, f5, f6, f7]),
+        }
     }
-    Bytes::copy_from_slice(&record)
-}
 
-/// A big-endian number of up to eight bytes.
-fn number(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+    /// The whole record, of numbers that fit.
+    fn write(&self, tag: u8) -> Bytes {
+        let mut record = [0; HEAD + Self::LEN];
+        let (head, rest) = record.split_at_mut(HEAD);
+        head[..OURS.len()].copy_from_slice(OURS);
+        head[OURS.len()] = tag;
+        rest[..7].copy_from_slice(&self.tat.to_be_bytes()[1..]);
+        rest[7..11].copy_from_slice(&self.part.to_be_bytes()[4..]);
+        rest[11..15].copy_from_slice(&self.rate.to_be_bytes()[4..]);
+        rest[15..].copy_from_slice(&self.full.to_be_bytes()[1..]);
+        Bytes::copy_from_slice(&record)
+    }
 }
