@@ -85,21 +85,15 @@ impl Identities {
         let mut shard = self.shard(request.hash);
         let mark = shard.mark(now);
         let identity = shard.enter(request);
-        if let Some(admitted) = identity
-            .block
-            .as_mut()
-            .and_then(|it| it.spend(request, now))
-        {
-            return Entered::Known(admitted);
+        if let Some(decision) = identity.decide(request, now) {
+            return Entered::Known(decision);
         }
-        if let Some(refused) = identity
-            .refusal
-            .as_ref()
-            .and_then(|it| it.recall(request, now))
-        {
-            return Entered::Known(refused);
+        let joined = identity.join(request, most_alone);
+        if identity.is_unknown() {
+            // It goes apart, and nobody would let the identity go.
+            shard.change(request.key, request.hash, |_| {});
         }
-        Entered::Joined(identity.join(request, most_alone), mark)
+        Entered::Joined(joined, mark)
     }
 
     /// After a request that went alone.
@@ -272,6 +266,14 @@ impl Identity {
         }
     }
 
+    /// What can be said without asking.
+    fn decide(&mut self, request: Request<'_>, now: Instant) -> Option<Decision> {
+        let block = self.block.as_mut();
+        let admitted = block.and_then(|block| block.spend(request, now));
+        let refusal = self.refusal.as_ref();
+        admitted.or_else(|| refusal?.recall(request, now))
+    }
+
     fn join(&mut self, request: Request<'_>, most_alone: usize) -> Joined {
         if let Some(group) = self.group(request) {
             return group.join(most_alone);
@@ -281,7 +283,9 @@ impl Identity {
         }
         let mut group = Group::of(request);
         let joined = group.join(most_alone);
-        self.groups.push(group);
+        if !group.is_idle() {
+            self.groups.push(group);
+        }
         joined
     }
 

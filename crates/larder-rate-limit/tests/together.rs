@@ -333,3 +333,27 @@ async fn a_reset_by_another_process_is_heard_of_after_a_second() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(ours.check("a").await.expect("a decision").allowed);
 }
+
+/// On an executor that is not tokio's nobody can take others along.
+#[test]
+fn without_a_runtime_each_goes_by_itself() {
+    use std::{pin::pin, task};
+    for leased in [false, true] {
+        let store = FaultStore::new(MemoryStore::new(10));
+        let builder = RateLimiter::<str>::builder(store.clone(), "api");
+        let mut builder = builder.quota(Quota::per_hour(100));
+        if leased {
+            builder = builder.leased(Duration::from_secs(60));
+        }
+        let limiter = builder.build().expect("a limiter");
+        let mut context = task::Context::from_waker(task::Waker::noop());
+        for left in (90..100).rev() {
+            let check = pin!(limiter.check("a"));
+            let task::Poll::Ready(decision) = check.poll(&mut context) else {
+                panic!("it waits, leased: {leased}");
+            };
+            assert_eq!(decision.expect("a decision").remaining, left);
+        }
+        assert_eq!(limiter.stats().decided_together, 0);
+    }
+}
