@@ -85,7 +85,7 @@ impl Identities {
         let mut shard = self.shard(request.hash);
         let mark = shard.mark(now);
         let identity = shard.enter(request);
-        if let Some(decision) = identity.decide(request, now) {
+        if let Some(decision) = identity.known(request, now) {
             return Entered::Known(decision);
         }
         let joined = identity.join(request, most_alone);
@@ -132,11 +132,11 @@ impl Identities {
         waiters
     }
 
-    /// Spends of the identity's block, if there is enough in it.
-    pub(crate) fn spend(&self, request: Request<'_>) -> Option<Decision> {
+    /// What can be said of a request without asking.
+    pub(crate) fn known(&self, request: Request<'_>) -> Option<Decision> {
         let now = Instant::now();
         let mut shard = self.shard(request.hash);
-        shard.find(request)?.block.as_mut()?.spend(request, now)
+        shard.find(request)?.known(request, now)
     }
 
     /// What to take from the store for a request that no block admits.
@@ -266,8 +266,8 @@ impl Identity {
         }
     }
 
-    /// What can be said without asking.
-    fn decide(&mut self, request: Request<'_>, now: Instant) -> Option<Decision> {
+    /// Admitted out of the block, or refused as before.
+    fn known(&mut self, request: Request<'_>, now: Instant) -> Option<Decision> {
         let block = self.block.as_mut();
         let admitted = block.and_then(|block| block.spend(request, now));
         let refusal = self.refusal.as_ref();

@@ -126,22 +126,15 @@ impl Plan {
         }
         decision.adjusted(|at, limit| {
             limit.remaining = limit.remaining.saturating_add(spent);
-            let back = self
-                .terms
-                .get(at)
-                .and_then(|it| self.algorithm.time_of(*it, spent));
-            limit.reset_after = limit.reset_after.saturating_sub(back.unwrap_or_default());
+            let back = self.time_of(at, spent);
+            limit.reset_after = limit.reset_after.saturating_sub(back);
         })
     }
 
     /// The same refusal after so much of what there was room for was spent.
     pub(crate) fn without(&self, refusal: Decision, spent: u64) -> Decision {
         refusal.adjusted(|at, limit| {
-            let back = self
-                .terms
-                .get(at)
-                .and_then(|it| self.algorithm.time_of(*it, spent));
-            let back = back.unwrap_or_default();
+            let back = self.time_of(at, spent);
             limit.remaining = limit.remaining.saturating_sub(spent);
             limit.reset_after = limit.reset_after.saturating_add(back);
             if limit.violated {
@@ -158,15 +151,19 @@ impl Plan {
         longest: Duration,
     ) -> Decision {
         refusal.adjusted(|at, limit| {
-            let back = self
-                .terms
-                .get(at)
-                .and_then(|it| self.algorithm.time_of(*it, cost));
+            let back = self.time_of(at, cost);
             if limit.violated {
                 limit.retry_after = limit.retry_after.at_most(longest);
-                limit.retry_after = limit.retry_after.at_least(back.unwrap_or_default());
+                limit.retry_after = limit.retry_after.at_least(back);
             }
         })
+    }
+
+    /// How long it takes until so much has flown back of a quota.
+    fn time_of(&self, at: usize, tokens: u64) -> Duration {
+        let terms = self.terms.get(at);
+        let time = terms.and_then(|terms| self.algorithm.time_of(*terms, tokens));
+        time.unwrap_or_default()
     }
 
     /// The same refusal, so much later.

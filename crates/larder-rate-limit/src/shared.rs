@@ -136,12 +136,6 @@ impl Shared {
         if self.leased.is_some() { 0 } else { 2 }
     }
 
-    /// Spends of what was taken before, with leased quota.
-    pub(crate) fn spend_of_block(&self, request: Request<'_>) -> Option<Decision> {
-        self.leased?;
-        self.identities.spend(request)
-    }
-
     /// Takes so many times the cost from the store or, where that is too much, as many as fit, and says how many; with leased
     /// quota, a block if it is larger.
     pub(crate) async fn take(&self, request: Request<'_>, mark: Mark, most: u64) -> (u64, Answer) {

@@ -114,12 +114,10 @@ impl Driver {
         let mut most = waiters.len();
         let mut waiters = waiters.into_iter();
         while waiters.len() > 0 {
-            // What the request before has left in a block.
-            if let Some(decision) = self.shared.spend_of_block(self.request()) {
-                waiters
-                    .by_ref()
-                    .take(1)
-                    .for_each(|it| tell(it, Ok(decision.clone())));
+            // What the request before has left in a block, or was told.
+            if let Some(decision) = self.shared.identities.known(self.request()) {
+                let waiter = waiters.by_ref().take(1);
+                waiter.for_each(|waiter| tell(waiter, Ok(decision.clone())));
                 continue;
             }
             most = most.min(waiters.len());
