@@ -1,6 +1,9 @@
 //! Leased quota: tokens that were taken from the store in a block, to be spent in this process.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -18,8 +21,19 @@ pub(crate) struct Block {
     until: Instant,
     /// How the identity stood when it was taken.
     standing: Decision,
-    /// Whether the next one is being taken.
-    renewing: bool,
+    /// The request that takes the next one.
+    renewing: Option<Renewal>,
+}
+
+/// A request for a block, by its number in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Renewal(u64);
+
+impl Renewal {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Relaxed))
+    }
 }
 
 /// How much to take from the store.
@@ -28,7 +42,7 @@ pub(crate) enum Taking {
     /// What the request costs.
     Cost,
     /// So much, for the next block; nobody else takes it meanwhile.
-    Block(u64),
+    Block(Renewal, u64),
 }
 
 impl Block {
@@ -45,7 +59,7 @@ impl Block {
             left,
             until,
             standing: standing.clone(),
-            renewing: false,
+            renewing: None,
         }
     }
 
@@ -61,8 +75,8 @@ impl Block {
         Some(decision)
     }
 
-    /// What to take when this one has not enough. Of one that has something left, and of other plans' one, only the cost: it
-    /// stays as it is.
+    /// What to take when this one has not enough: a whole number of costs. Of one of which more than an eighth is left, and of other
+    /// plans' one, only the cost: it stays as it is.
     pub(crate) fn renew(
         &mut self,
         request: Request<'_>,
@@ -70,7 +84,8 @@ impl Block {
         lifetime: Duration,
     ) -> Taking {
         let lives = now < self.until;
-        if self.renewing || self.plans != request.plans.id || (lives && self.left > 0) {
+        let has_some = lives && self.left > self.size / 8;
+        if self.renewing.is_some() || self.plans != request.plans.id || has_some {
             return Taking::Cost;
         }
         let size = match self.until {
@@ -79,17 +94,23 @@ impl Block {
             _ => 0,
         };
         let most = request.plans.plan.capacity() / PART;
-        self.renewing = true;
-        Taking::Block(size.min(most).max(request.cost))
+        let size = size.min(most) / request.cost * request.cost;
+        let renewal = *self.renewing.insert(Renewal::new());
+        Taking::Block(renewal, size.max(request.cost))
+    }
+
+    /// Whether this request takes the next one.
+    pub(crate) fn is_renewed_by(&self, renewal: Option<Renewal>) -> bool {
+        renewal.is_some() && self.renewing == renewal
     }
 
     /// The next one is not being taken any more.
-    pub(crate) const fn renewed(&mut self) {
-        self.renewing = false;
+    pub(crate) const fn stays(&mut self) {
+        self.renewing = None;
     }
 
     /// Whether nothing of it matters any more.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
-        now >= self.until && !self.renewing
+        now >= self.until && self.renewing.is_none()
     }
 }

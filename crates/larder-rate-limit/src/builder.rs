@@ -62,7 +62,7 @@ impl<K: CacheKey + ?Sized> RateLimiterBuilder<K> {
     ///
     /// What it costs in exactness: in any window no more is admitted than `burst + rate * (window + lifetime)`; and each process
     /// may keep up to a block from the others for its lifetime, and lose it. Where the quota is used up a process waits until there is
-    /// a whole block again, for half the lifetime at the most, and refuses meanwhile; `retry_after` tells that time.
+    /// a whole block again, for half the lifetime and 1 s at the most, and refuses meanwhile; `retry_after` tells that time.
     /// [`peek`](RateLimiter::peek) takes what is in blocks for spent. While the store is down a block is spent all the same, whatever
     /// the policy is.
     pub fn leased(mut self, lifetime: Duration) -> Self {

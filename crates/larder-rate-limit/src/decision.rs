@@ -18,7 +18,8 @@ pub struct Decision {
     pub limit: u64,
     /// How much would be admitted right now.
     pub remaining: u64,
-    /// When to come again with the same cost, if nobody else spends meanwhile; zero if allowed.
+    /// When to come again with the same cost, if nobody else spends meanwhile; zero if allowed. With leased quota it may be later
+    /// than it need be.
     pub retry_after: RetryAfter,
     /// How long until all is forgotten and the whole limit is there again, if nobody spends meanwhile: of the tightest quota, as
     /// `limit` and `remaining`. Another one may take longer.
@@ -50,25 +51,9 @@ impl RetryAfter {
     /// Now.
     pub const ZERO: Self = Self::After(Duration::ZERO);
 
-    pub(crate) fn later(self, elapsed: Duration) -> Self {
-        self.map(|wait| wait.saturating_sub(elapsed))
-    }
-
-    pub(crate) fn after(self, longer: Duration) -> Self {
-        self.map(|wait| wait.saturating_add(longer))
-    }
-
-    pub(crate) fn at_least(self, least: Duration) -> Self {
-        self.map(|wait| wait.max(least))
-    }
-
-    pub(crate) fn at_most(self, most: Duration) -> Self {
-        self.map(|wait| wait.min(most))
-    }
-
-    fn map(self, change: impl FnOnce(Duration) -> Duration) -> Self {
+    pub(crate) const fn later(self, elapsed: Duration) -> Self {
         match self {
-            Self::After(wait) => Self::After(change(wait)),
+            Self::After(wait) => Self::After(wait.saturating_sub(elapsed)),
             Self::Never => Self::Never,
         }
     }
@@ -108,11 +93,11 @@ impl RetryAfter {
 pub enum DecidedBy {
     /// The store: exact, for all processes.
     Store,
-    /// This process, which remembers that the store refused the same and until when that holds; for a second at most, since a
-    /// refund or a reset of another process is not heard of.
+    /// This process, which remembers that the store refused the same, or with leased quota a block, and until when that holds; for a
+    /// second at most, since a refund or a reset of another process is not heard of.
     Memory,
     /// This process, out of a block of tokens that it took from the store; see
-    /// [`leased`](crate::RateLimiterBuilder::leased). `remaining` is as of that time.
+    /// [`leased`](crate::RateLimiterBuilder::leased). `reset_after` and what others spent are as of that time.
     Lease,
     /// The limiter of this process with its part of the quota, while the store is down.
     Local,
@@ -253,7 +238,12 @@ impl Decision {
             adjust(at, limit);
         }
         let tightest = match self.several.iter().max_by(|a, b| tighter(a, b)) {
-            Some(tightest) => *tightest,
+            Some(tightest) => {
+                let several = &self.several;
+                self.violated
+                    .retain(|at| several.get(*at).is_some_and(|it| it.violated));
+                *tightest
+            }
             None => {
                 let mut single = self.tightest();
                 adjust(0, &mut single);

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     Decision,
-    block::{Block, Taking},
+    block::{Block, Renewal, Taking},
     group::{Group, Joined, Waiter},
     refusal::Refusal,
     request::Request,
@@ -148,21 +148,28 @@ impl Identities {
     }
 
     /// After a block was taken, or was not.
-    pub(crate) fn renewed(&self, request: Request<'_>) {
+    pub(crate) fn renewed(&self, request: Request<'_>, renewal: Renewal) {
         let mut shard = self.shard(request.hash);
-        if let Some(block) = shard.find(request).and_then(|it| it.block.as_mut()) {
-            block.renewed();
+        let block = shard.find(request).and_then(|it| it.block.as_mut());
+        if let Some(block) = block.filter(|block| block.is_renewed_by(Some(renewal))) {
+            block.stays();
         }
     }
 
-    /// Keeps a block, unless it may be from before a reset. One that matters still makes room only for the one that was taken to
-    /// renew it.
-    pub(crate) fn keep(&self, request: Request<'_>, mark: Mark, renews: bool, block: Block) {
+    /// Keeps a block, unless it may be from before a reset of an identity of its shard. One that matters still makes room only for
+    /// the one that was taken to renew it.
+    pub(crate) fn keep(
+        &self,
+        request: Request<'_>,
+        mark: Mark,
+        renewal: Option<Renewal>,
+        block: Block,
+    ) {
         let now = Instant::now();
         let mut shard = self.shard(request.hash);
         let there = shard.find(request).and_then(|it| it.block.as_ref());
         let fits = match there {
-            Some(there) => renews || there.is_over(now),
+            Some(there) => there.is_renewed_by(renewal) || there.is_over(now),
             None => shard.has_room(),
         };
         if fits && shard.resets == mark.resets {
@@ -174,7 +181,8 @@ impl Identities {
     pub(crate) fn remember(&self, request: Request<'_>, mark: Mark, refusal: Refusal) {
         let mut shard = self.shard(request.hash);
         let mended = (shard.refunds, shard.resets) != (mark.refunds, mark.resets);
-        if !mended && shard.has_room() {
+        let is_kept = shard.find(request).is_some_and(|it| it.is_kept());
+        if !mended && (is_kept || shard.has_room()) {
             shard.enter(request).refusal = Some(Box::new(refusal));
         }
     }
@@ -298,7 +306,12 @@ impl Identity {
         self.block.take_if(|block| block.is_over(now));
     }
 
+    /// Whether it stays also when nobody asks for it.
+    fn is_kept(&self) -> bool {
+        self.refusal.is_some() || self.block.is_some()
+    }
+
     fn is_unknown(&self) -> bool {
-        self.groups.is_empty() && self.refusal.is_none() && self.block.is_none()
+        self.groups.is_empty() && !self.is_kept()
     }
 }

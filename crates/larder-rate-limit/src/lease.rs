@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    Decision,
-    block::{Block, Taking},
+    Decision, RetryAfter,
+    block::{Block, Renewal, Taking},
     identities::Mark,
+    refusal::LONGEST,
     request::Request,
     shared::Shared,
 };
@@ -13,12 +14,13 @@ use crate::{
 /// One request to the store for leased quota. Of an identity only one at a time asks for a block, until this is dropped.
 ///
 /// Where there is not a whole block the rest of what there is is taken, and then the process waits until there is one again, or
-/// for half of its lifetime: a quota that is used up would otherwise be taken token by token.
+/// for half of its lifetime, or for a second: a quota that is used up would otherwise be taken token by token.
 pub(crate) struct Lease<'a> {
     shared: &'a Shared,
     request: Request<'a>,
     mark: Mark,
     lifetime: Duration,
+    renewal: Option<Renewal>,
     /// The size of the block, or 0 if only the cost is taken.
     pub(crate) wanted: u64,
     /// What the store said if the block was too much.
@@ -32,15 +34,16 @@ impl<'a> Lease<'a> {
         mark: Mark,
         lifetime: Duration,
     ) -> Self {
-        let wanted = match shared.identities.renew(request, lifetime) {
-            Taking::Cost => 0,
-            Taking::Block(tokens) => tokens,
+        let (renewal, wanted) = match shared.identities.renew(request, lifetime) {
+            Taking::Cost => (None, 0),
+            Taking::Block(renewal, tokens) => (Some(renewal), tokens),
         };
         Self {
             shared,
             request,
             mark,
             lifetime,
+            renewal,
             wanted,
             refused: None,
         }
@@ -55,44 +58,53 @@ impl<'a> Lease<'a> {
         };
         // The store took them later than that.
         let until = self.mark.asked + self.lifetime;
-        let block = Block::new(self.request, (size, left), until, standing);
         let (request, mark) = (self.request, self.mark);
-        self.shared
-            .identities
-            .keep(request, mark, self.wanted > 0, block);
+        let block = Block::new(request, (size, left), until, standing);
+        let identities = &self.shared.identities;
+        identities.keep(request, mark, self.renewal, block);
         if let Some(refused) = &self.refused {
-            let rest = request.plans.plan.without(refused.clone(), taken);
-            let next = request
-                .plans
-                .plan
-                .until_there_is(rest, request.cost, self.longest());
+            let next = self.until_a_block(refused.clone(), standing);
             self.shared.remember(request, mark, &next);
         }
     }
 
-    /// A refusal, until there is a block again.
+    /// A refusal of the cost, until there is a block again.
     pub(crate) fn held(&self, refusal: Decision) -> Decision {
-        let wait = self
-            .refused
-            .as_ref()
-            .and_then(|refused| refused.retry_after.duration());
-        let wait = wait.unwrap_or_default().min(self.longest());
-        refusal.adjusted(|_, limit| {
-            if limit.violated {
-                limit.retry_after = limit.retry_after.at_least(wait);
-            }
-        })
+        let standing = refusal.clone();
+        self.until_a_block(refusal, &standing)
     }
 
-    fn longest(&self) -> Duration {
-        self.lifetime / 2
+    /// The refusal, as the identity stands now, until there is a block again.
+    fn until_a_block(&self, refusal: Decision, standing: &Decision) -> Decision {
+        let plan = &self.request.plans.plan;
+        let longest = LONGEST.min(self.lifetime / 2);
+        let standing: Vec<_> = standing.limits().collect();
+        refusal.adjusted(|at, limit| {
+            let Some(now) = standing.get(at) else {
+                return;
+            };
+            // Times of flowing back are rounded down.
+            let until_there_are = |tokens: u64| {
+                let missing = tokens.saturating_sub(now.remaining);
+                plan.time_of(at, missing) + Duration::from_micros(1)
+            };
+            limit.remaining = now.remaining;
+            limit.reset_after = now.reset_after;
+            if limit.violated {
+                let block = until_there_are(self.wanted).min(longest);
+                // Of a refusal of the cost the store has told the time to the microsecond.
+                let cost = now.retry_after.duration().unwrap_or_default();
+                let cost = cost.max(until_there_are(self.request.cost));
+                limit.retry_after = RetryAfter::After(block.max(cost));
+            }
+        })
     }
 }
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        if self.wanted > 0 {
-            self.shared.identities.renewed(self.request);
+        if let Some(renewal) = self.renewal {
+            self.shared.identities.renewed(self.request, renewal);
         }
     }
 }

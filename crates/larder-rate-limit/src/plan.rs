@@ -7,7 +7,7 @@ use larder_store::{ErrorKind as StoreErrorKind, Reply, Update};
 use smallvec::SmallVec;
 
 use crate::{
-    Algorithm, Decision, Error, Quota, Result,
+    Algorithm, Decision, Error, Quota, Result, RetryAfter,
     algorithm::{Terms, is_foreign},
     error::foreign,
 };
@@ -131,36 +131,8 @@ impl Plan {
         })
     }
 
-    /// The same refusal after so much of what there was room for was spent.
-    pub(crate) fn without(&self, refusal: Decision, spent: u64) -> Decision {
-        refusal.adjusted(|at, limit| {
-            let back = self.time_of(at, spent);
-            limit.remaining = limit.remaining.saturating_sub(spent);
-            limit.reset_after = limit.reset_after.saturating_add(back);
-            if limit.violated {
-                limit.retry_after = limit.retry_after.after(back);
-            }
-        })
-    }
-
-    /// The same refusal for a time that is no longer than this, and no shorter than it takes until there is so much.
-    pub(crate) fn until_there_is(
-        &self,
-        refusal: Decision,
-        cost: u64,
-        longest: Duration,
-    ) -> Decision {
-        refusal.adjusted(|at, limit| {
-            let back = self.time_of(at, cost);
-            if limit.violated {
-                limit.retry_after = limit.retry_after.at_most(longest);
-                limit.retry_after = limit.retry_after.at_least(back);
-            }
-        })
-    }
-
     /// How long it takes until so much has flown back of a quota.
-    fn time_of(&self, at: usize, tokens: u64) -> Duration {
+    pub(crate) fn time_of(&self, at: usize, tokens: u64) -> Duration {
         let terms = self.terms.get(at);
         let time = terms.and_then(|terms| self.algorithm.time_of(*terms, tokens));
         time.unwrap_or_default()
@@ -176,6 +148,7 @@ impl Plan {
             let remaining = limit.remaining.saturating_add(back.unwrap_or(0));
             limit.remaining = remaining.min(limit.limit);
             limit.retry_after = limit.retry_after.later(elapsed);
+            limit.violated &= limit.retry_after != RetryAfter::ZERO;
             limit.reset_after = limit.reset_after.saturating_sub(elapsed);
         })
     }

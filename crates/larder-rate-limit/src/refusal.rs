@@ -7,9 +7,10 @@ use tokio::time::Instant;
 use crate::{Decision, RetryAfter, decision::DecidedBy, request::Request};
 
 /// No longer than this: a refund or a reset of another process is not heard of.
-const LONGEST: Duration = Duration::from_secs(1);
+pub(crate) const LONGEST: Duration = Duration::from_secs(1);
 
-/// What the store refused, so that asking again before it can be admitted costs nothing.
+/// What is refused without asking, so that hammering costs nothing: what the store refused, until it can be admitted; with leased
+/// quota, until there is a block again.
 pub(crate) struct Refusal {
     cost: u64,
     plans: u64,

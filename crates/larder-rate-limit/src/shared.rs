@@ -162,14 +162,14 @@ impl Shared {
                     asked = (room / cost).clamp(1, asked);
                     tokens = cost.saturating_mul(asked);
                     if let Some(lease) = lease.as_mut().filter(|_| block > 0) {
-                        tokens = room.max(cost);
+                        tokens = (room / cost).max(1) * cost;
                         lease.refused.get_or_insert(refusal);
                     }
                 }
                 Ok(refusal) => {
                     let refusal = match &lease {
-                        Some(lease) => lease.held(refusal),
-                        None => refusal,
+                        Some(lease) if block > cost => lease.held(refusal),
+                        _ => refusal,
                     };
                     self.remember(request, mark, &refusal);
                     return (0, Ok(refusal));

@@ -85,7 +85,8 @@ impl RateLimitLayerBuilder {
     }
 
     /// Changes the responses to requests that are refused, or makes others of them. What is given is the one that would be
-    /// sent, with its status, all its fields, and its problem details for a body.
+    /// sent, with its status, all its fields, and its problem details for a body. For gRPC calls there is none, and one that is added makes
+    /// the response something else than gRPC's refusal.
     ///
     /// ```
     /// use http::{HeaderValue, header::CONTENT_TYPE};

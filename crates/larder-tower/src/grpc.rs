@@ -35,7 +35,7 @@ pub(crate) fn response(refusal: &Refusal, content_type: &HeaderValue) -> Respons
     if let Refusal::Quota(decision) = refusal {
         let millis = |wait: std::time::Duration| wait.as_nanos().div_ceil(1_000_000);
         let pushback = decision.retry_after.duration().map(millis);
-        let pushback = pushback.map_or(-1, |millis| i64::try_from(millis).unwrap_or(i64::MAX));
+        let pushback = pushback.map_or(-1, |millis| i32::try_from(millis).unwrap_or(i32::MAX));
         headers.insert(PUSHBACK, HeaderValue::from(pushback));
     }
     response
