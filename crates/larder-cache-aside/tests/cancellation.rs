@@ -85,7 +85,7 @@ async fn invalidate() {
 
 #[tokio::test]
 async fn write() {
-    const HOLD: Duration = Duration::from_millis(200);
+    const HOLD: Duration = Duration::from_secs(1);
     let (_server, store, database) = rig().await;
     let rows = builder(store.clone())
         .hold(HOLD)

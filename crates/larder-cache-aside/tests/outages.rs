@@ -2,12 +2,12 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Database, cache};
 use larder_cache_aside::{CacheAside, CacheState, ErrorKind, Source};
 use larder_redis::RedisStore;
-use larder_testing::RedisServer;
+use larder_testing::{RedisServer, Stopwatch};
 
 const DEADLINE: Duration = Duration::from_millis(100);
 const SLACK: Duration = Duration::from_millis(50);
@@ -25,7 +25,7 @@ async fn rig() -> (RedisServer, Database, CacheAside<u64, String>) {
 /// Reads that the loader answers, in time, because the store can't.
 async fn assert_loader_answers(rows: &CacheAside<u64, String>) {
     for _ in 0..20 {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         let read = rows.fetch(&1).await.expect("fetch");
         let took = started.elapsed();
         assert!(took <= DEADLINE + SLACK, "{took:?}");
@@ -38,7 +38,7 @@ async fn assert_loader_answers(rows: &CacheAside<u64, String>) {
 
 /// Reads until the store answers again, which must not take long.
 async fn assert_store_is_used_again(rows: &CacheAside<u64, String>) {
-    let started = Instant::now();
+    let started = Stopwatch::start();
     while rows.fetch(&1).await.expect("fetch").source != Source::Store {
         assert!(started.elapsed() < BACK_WITHIN, "not used again in time");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -81,7 +81,7 @@ async fn an_invalidation_that_redis_could_not_be_told_is_made_up_for() {
     assert_eq!(error.kind(), ErrorKind::Deferred);
     assert_eq!((rows.deferred(), rows.stats().deferred), (1, 1));
     server.resume().expect("resume");
-    let started = Instant::now();
+    let started = Stopwatch::start();
     while rows.deferred() > 0 {
         assert!(started.elapsed() < 3 * BACK_WITHIN, "never made up for");
         tokio::time::sleep(Duration::from_millis(5)).await;

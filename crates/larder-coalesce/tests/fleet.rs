@@ -12,7 +12,7 @@ use std::{
 
 use common::builder;
 use larder_redis::RedisStore;
-use larder_testing::RedisServer;
+use larder_testing::{RedisServer, Stopwatch};
 use redis::AsyncCommands;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -147,6 +147,17 @@ async fn rig() -> Rig {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_callers_in_four_processes_are_one_load() {
+    // The middle one of three fleets: a machine that stands still for a moment slows one of them.
+    let mut slowest = Vec::new();
+    for _ in 0..3 {
+        slowest.push(milliseconds_until_99_percent_are_woken().await);
+    }
+    slowest.sort_by(f64::total_cmp);
+    assert!(slowest[1] <= 15.0, "p99 after the load: {slowest:?} ms");
+}
+
+/// Starts a fleet, sees that it loads once, and measures from the end of the load.
+async fn milliseconds_until_99_percent_are_woken() -> f64 {
     let (server, mut connection, _turn) = rig().await;
     let processes: Vec<_> = (0..PROCESSES).map(|_| start(&server, TASKS, "")).collect();
     let_go(&mut connection, PROCESSES).await;
@@ -162,7 +173,7 @@ async fn a_thousand_callers_in_four_processes_are_one_load() {
         after(50),
         after(99)
     );
-    assert!(after(99) <= 15.0, "p99 {} ms after the load", after(99));
+    after(99)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +251,7 @@ async fn a_follower_takes_over_from_a_leader_that_was_killed() {
     {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let leased = Instant::now();
+    let leased = Stopwatch::start();
     let follower = start(&server, 20, "");
     let_go(&mut connection, 2).await;
     leader.kill().expect("SIGKILL");

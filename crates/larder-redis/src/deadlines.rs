@@ -15,10 +15,12 @@ use std::{
 
 use tokio::sync::{Notify, futures::Notified};
 
-/// Ticks in a deadline. An operation is given up between one deadline and one tick more, as exactly as threads sleep.
-const TICKS: usize = 8;
-/// Slots of the wheel, more than a deadline needs.
-const SLOTS: usize = 16;
+/// Ticks in a deadline.
+const TICKS: usize = 16;
+/// Ticks until an operation is given up: one is under way when it enters, and the first may be half a tick short.
+const WAITS: usize = TICKS + 2;
+/// Slots of the wheel, more than an operation waits for.
+const SLOTS: usize = 32;
 const SHORTEST_TICK: Duration = Duration::from_micros(100);
 
 /// One clock for all operations of a store. A timer for each would cost more than the rest of what this crate adds
@@ -26,7 +28,8 @@ const SHORTEST_TICK: Duration = Duration::from_micros(100);
 /// tick at which it is given up, and leaves it with the reply.
 ///
 /// The clock is a thread, so that deadlines hold on whatever runtime an operation waits, or while that of the
-/// connections stands still. It sleeps while nothing is under way.
+/// connections stands still. It sleeps while nothing is under way. Ticks that come late don't make the next ones late,
+/// so an operation is given up an eighth of the deadline after it, and what the last tick was late.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
     deadline: Duration,
@@ -88,11 +91,11 @@ impl Deadlines {
         self.wake();
     }
 
-    /// Over at the first tick that is a deadline away.
+    /// Over at the first tick that is surely a deadline away.
     fn elapsed(&self) -> Notified<'_> {
         loop {
             let now = self.now.load(SeqCst);
-            let elapsed = self.wheel[(now + TICKS + 1) % SLOTS].notified();
+            let elapsed = self.wheel[(now + WAITS) % SLOTS].notified();
             // Otherwise so much time passed between the two that the tick may be over.
             if self.now.load(SeqCst) == now {
                 return elapsed;
@@ -132,7 +135,7 @@ impl Deadlines {
                 thread::park_timeout(next - now);
             } else {
                 self.tick();
-                next = now + tick;
+                next = after(next, now, tick);
             }
         }
     }
@@ -153,6 +156,12 @@ impl Deadlines {
     }
 }
 
+/// When to tick after the tick that was due then and came now. Makes up for lateness, but never by more than half a
+/// tick: a stall must not use up deadlines.
+fn after(due: Instant, now: Instant, tick: Duration) -> Instant {
+    (due + tick).max(now + tick / 2)
+}
+
 /// An operation under way.
 struct UnderWay<'a>(&'a AtomicUsize);
 
@@ -165,6 +174,8 @@ impl Drop for UnderWay<'_> {
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
+
+    use larder_testing::Stopwatch;
 
     use super::*;
 
@@ -192,12 +203,23 @@ mod tests {
         for _ in 0..3 {
             // Long enough for the clock to fall asleep.
             thread::sleep(DEADLINE / 2);
-            let started = Instant::now();
+            let (started, watch) = (Instant::now(), Stopwatch::start());
             assert!(deadlines.bound(pending::<()>()).await.is_err());
-            assert!(started.elapsed() >= DEADLINE, "{:?}", started.elapsed());
-            assert!(started.elapsed() < DEADLINE * 3, "{:?}", started.elapsed());
+            let (took, ran) = (started.elapsed(), watch.elapsed());
+            assert!(took >= DEADLINE, "{took:?}");
+            assert!(ran < DEADLINE * 3 / 2, "{ran:?} of {took:?}");
         }
         assert_eq!(deadlines.bound(ready(1)).await.ok(), Some(1));
+    }
+
+    #[test]
+    fn lateness_does_not_add_up_and_a_stall_is_one_tick() {
+        let tick = Duration::from_millis(10);
+        let due = Instant::now();
+        assert_eq!(after(due, due, tick), due + tick);
+        assert_eq!(after(due, due + tick / 5, tick), due + tick);
+        let woken = due + Duration::from_secs(3600);
+        assert_eq!(after(due, woken, tick), woken + tick / 2);
     }
 
     #[tokio::test]

@@ -1,13 +1,13 @@
 //! Redis down, hung, restarted, or behind a bad network.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use larder_redis::RedisStore;
 use larder_store::{
     ErrorKind, Event, Input, Key, Namespace, Outcome, Reply, Script, Store, Update,
 };
-use larder_testing::{Proxy, RedisServer};
+use larder_testing::{Proxy, RedisServer, Stopwatch};
 use tokio::time::{sleep, timeout};
 
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -22,7 +22,7 @@ fn key() -> Key {
 
 /// How long until the store works again.
 async fn recovery(store: &RedisStore) -> Duration {
-    let started = Instant::now();
+    let started = Stopwatch::start();
     while store.ping().await.is_err() {
         assert!(
             started.elapsed() < Duration::from_secs(10),
@@ -39,7 +39,7 @@ async fn a_killed_server_fails_at_once_and_is_used_again_after_its_restart() {
     let store = RedisStore::connect(&server.url()).await.expect("a store");
     server.kill().await.expect("kill");
     for _ in 0..20 {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         let error = store.get(&key()).await.expect_err("down");
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         assert!(started.elapsed() < SLACK, "{:?}", started.elapsed());
@@ -56,7 +56,7 @@ async fn a_hung_server_fails_within_the_deadline_and_is_used_again_when_it_goes_
     let store = RedisStore::connect(&server.url()).await.expect("a store");
     server.pause().expect("pause");
     for _ in 0..10 {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         let error = store.get(&key()).await.expect_err("hung");
         assert!(error.is_transient(), "{error:?}");
         assert!(
@@ -66,7 +66,7 @@ async fn a_hung_server_fails_within_the_deadline_and_is_used_again_when_it_goes_
         );
     }
     // By now the connections count as hung, and nobody waits for them any more.
-    let started = Instant::now();
+    let started = Stopwatch::start();
     store.get(&key()).await.expect_err("hung");
     assert!(started.elapsed() < SLACK, "{:?}", started.elapsed());
     server.resume().expect("resume");
@@ -82,7 +82,7 @@ async fn a_black_hole_is_noticed_and_left() {
     let store = RedisStore::connect(&url).await.expect("a store");
     proxy.black_hole(true);
     for _ in 0..4 {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         store.get(&key()).await.expect_err("black hole");
         assert!(
             started.elapsed() < DEADLINE + SLACK,
@@ -141,7 +141,7 @@ async fn many_tasks_all_hear_of_an_outage_and_none_is_stuck() {
     let server = RedisServer::start().await.expect("a server");
     let store = RedisStore::connect(&server.url()).await.expect("a store");
     server.pause().expect("pause");
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let tasks: Vec<_> = (0..256)
         .map(|_| {
             let store = store.clone();

@@ -7,6 +7,7 @@ mod database;
 mod fault;
 mod proxy;
 mod redis_server;
+mod stopwatch;
 pub mod twins;
 mod watch;
 
@@ -16,6 +17,7 @@ pub use database::Database;
 pub use fault::{Fault, FaultStore, Gate, Operation};
 pub use proxy::Proxy;
 pub use redis_server::{RedisServer, RedisServerBuilder};
+pub use stopwatch::Stopwatch;
 pub use watch::Watch;
 
 #[doc(hidden)]
