@@ -177,11 +177,6 @@ impl<K, V> Keyspace<K, V> {
 }
 
 impl Core {
-    /// The store itself: `Arc<dyn Store>` is a store too, whose every call would be boxed twice.
-    fn store(&self) -> &dyn Store {
-        &*self.store
-    }
-
     /// Counts a failure of the store and makes it the cache's.
     fn store_failed(&self, error: larder_store::Error) -> Error {
         self.counters.store_errors.increment();

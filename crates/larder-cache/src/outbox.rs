@@ -186,7 +186,7 @@ impl Outbox {
     }
 
     async fn send_give_backs(&self, updates: &[(Key, Update)]) -> bool {
-        let sent = (*self.store).update_many(updates).await.is_ok();
+        let sent = self.store.update_many(updates).await.is_ok();
         if !sent {
             // The others would meet the same store, and all of them run out by themselves.
             self.lock().give_backs.clear();
@@ -201,7 +201,7 @@ impl Outbox {
             .iter()
             .flat_map(|(key, invalidation)| invalidation.updates(key))
             .collect();
-        let replies = match (*self.store).update_many(&updates).await {
+        let replies = match self.store.update_many(&updates).await {
             Ok(replies) => replies,
             Err(error) => updates.iter().map(|_| Err(error.clone())).collect(),
         };

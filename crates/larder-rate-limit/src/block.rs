@@ -21,28 +21,26 @@ pub(crate) struct Block {
     until: Instant,
     /// How the identity stood when it was taken.
     standing: Decision,
-    /// The request that takes the next one.
+    /// If the next one is being taken.
     renewing: Option<Renewal>,
 }
 
-/// A request for a block, by its number in this process.
+/// The taking of the next block, which nobody else takes meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Renewal(u64);
-
-impl Renewal {
-    fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Relaxed))
-    }
+pub(crate) struct Renewal {
+    /// No other in this process has it.
+    number: u64,
+    pub(crate) tokens: u64,
 }
 
-/// How much to take from the store.
-#[derive(Clone, Copy)]
-pub(crate) enum Taking {
-    /// What the request costs.
-    Cost,
-    /// So much, for the next block; nobody else takes it meanwhile.
-    Block(Renewal, u64),
+impl Renewal {
+    fn new(tokens: u64) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            number: NEXT.fetch_add(1, Relaxed),
+            tokens,
+        }
+    }
 }
 
 impl Block {
@@ -75,18 +73,18 @@ impl Block {
         Some(decision)
     }
 
-    /// What to take when this one has not enough: a whole number of costs. Of one of which more than an eighth is left, and of other
-    /// plans' one, only the cost: it stays as it is.
+    /// The block to take when this one has not enough: a whole number of costs. None of one of which more than an eighth is left, and
+    /// of other plans' one: it stays as it is.
     pub(crate) fn renew(
         &mut self,
         request: Request<'_>,
         now: Instant,
         lifetime: Duration,
-    ) -> Taking {
+    ) -> Option<Renewal> {
         let lives = now < self.until;
         let has_some = lives && self.left > self.size / 8;
         if self.renewing.is_some() || self.plans != request.plans.id || has_some {
-            return Taking::Cost;
+            return None;
         }
         let size = match self.until {
             _ if lives => self.size.saturating_mul(2),
@@ -95,8 +93,8 @@ impl Block {
         };
         let most = request.plans.plan.capacity() / PART;
         let size = size.min(most) / request.cost * request.cost;
-        let renewal = *self.renewing.insert(Renewal::new());
-        Taking::Block(renewal, size.max(request.cost))
+        self.renewing = Some(Renewal::new(size.max(request.cost)));
+        self.renewing
     }
 
     /// Whether this request takes the next one.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     Decision,
-    block::{Block, Renewal, Taking},
+    block::{Block, Renewal},
     group::{Group, Joined, Waiter},
     refusal::Refusal,
     request::Request,
@@ -139,12 +139,12 @@ impl Identities {
         shard.find(request)?.known(request, now)
     }
 
-    /// What to take from the store for a request that no block admits.
-    pub(crate) fn renew(&self, request: Request<'_>, lifetime: Duration) -> Taking {
+    /// The block to take for a request that the one there is does not admit, rather than its cost.
+    pub(crate) fn renew(&self, request: Request<'_>, lifetime: Duration) -> Option<Renewal> {
         let now = Instant::now();
         let mut shard = self.shard(request.hash);
-        let block = shard.find(request).and_then(|known| known.block.as_mut());
-        block.map_or(Taking::Cost, |block| block.renew(request, now, lifetime))
+        let block = shard.find(request)?.block.as_mut()?;
+        block.renew(request, now, lifetime)
     }
 
     /// After a block was taken, or was not.

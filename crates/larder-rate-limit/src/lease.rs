@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     Decision, RetryAfter,
-    block::{Block, Renewal, Taking},
+    block::{Block, Renewal},
     identities::Mark,
     refusal::LONGEST,
     request::Request,
@@ -21,8 +21,6 @@ pub(crate) struct Lease<'a> {
     mark: Mark,
     lifetime: Duration,
     renewal: Option<Renewal>,
-    /// The size of the block, or 0 if only the cost is taken.
-    pub(crate) wanted: u64,
     /// What the store said if the block was too much.
     pub(crate) refused: Option<Decision>,
 }
@@ -34,26 +32,26 @@ impl<'a> Lease<'a> {
         mark: Mark,
         lifetime: Duration,
     ) -> Self {
-        let (renewal, wanted) = match shared.identities.renew(request, lifetime) {
-            Taking::Cost => (None, 0),
-            Taking::Block(renewal, tokens) => (Some(renewal), tokens),
-        };
         Self {
             shared,
             request,
             mark,
             lifetime,
-            renewal,
-            wanted,
+            renewal: shared.identities.renew(request, lifetime),
             refused: None,
         }
+    }
+
+    /// The size of the block, or 0 if only the cost is taken.
+    pub(crate) fn wanted(&self) -> u64 {
+        self.renewal.map_or(0, |renewal| renewal.tokens)
     }
 
     /// Keeps what is left of what was taken, and the size for the next block.
     pub(crate) fn keep(&self, taken: u64, left: u64, standing: &Decision) {
         let size = match &self.refused {
             // So that the next one is of this size again.
-            Some(_) => taken.max(self.wanted / 2),
+            Some(_) => taken.max(self.wanted() / 2),
             None => taken,
         };
         // The store took them later than that.
@@ -91,7 +89,7 @@ impl<'a> Lease<'a> {
             limit.remaining = now.remaining;
             limit.reset_after = now.reset_after;
             if limit.violated {
-                let block = until_there_are(self.wanted).min(longest);
+                let block = until_there_are(self.wanted()).min(longest);
                 // Of a refusal of the cost the store has told the time to the microsecond.
                 let cost = now.retry_after.duration().unwrap_or_default();
                 let cost = cost.max(until_there_are(self.request.cost));

@@ -9,6 +9,7 @@ mod group;
 mod identities;
 mod lease;
 mod local;
+mod on_drop;
 mod plan;
 mod quota;
 mod rate_limiter;

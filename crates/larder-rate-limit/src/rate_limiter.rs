@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Algorithm, Decision, Error, ErrorKind, Quota, RateLimiterBuilder, Result, RetryAfter, Stats,
+    on_drop::OnDrop,
     plan::{Action, Plan},
     request::Request,
     reset,
@@ -150,7 +151,8 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     }
 
     /// Gives back what was spent, for work that was not done after all, and says how the identity stands then. Never more
-    /// than there is room for. Give back only what the store decided, or what was leased from it ([`Decision::decided_by`]): of the rest it knows nothing.
+    /// than there is room for. Give back only what the store decided, or what was leased from it ([`Decision::decided_by`]): of the
+    /// rest it knows nothing.
     ///
     /// Windows take it from the one of now, and the sliding counter then from the one before. A fixed window has forgotten
     /// what was spent before it turned: refund within the period, later it is a gift.
@@ -173,7 +175,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
         self.shared.local.forget(&key);
         let _heard = OnDrop(|| self.shared.identities.reset(&key));
         let update = Update::new(&reset::SCRIPT);
-        let reset = match self.shared.store().update(&key, &update).await {
+        let reset = match self.shared.store.update(&key, &update).await {
             Ok(reply) => reset::done(&reply),
             Err(error) => Err(error.into()),
         };
@@ -254,15 +256,6 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
             None => self.shared.ask(key, &self.plans, action).await,
         };
         self.shared.settle(&self.plans, key, action, answer)
-    }
-}
-
-/// Does something when it goes, whatever became of what it was made for.
-struct OnDrop<F: Fn()>(F);
-
-impl<F: Fn()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
     }
 }
 

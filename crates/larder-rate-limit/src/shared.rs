@@ -25,7 +25,7 @@ use crate::{
 
 /// Everything but the quotas.
 pub(crate) struct Shared {
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) namespace: Namespace,
     pub(crate) policy: Policy,
     pub(crate) local: Local,
@@ -86,11 +86,6 @@ impl Shared {
         }
     }
 
-    /// The store itself: `Arc<dyn Store>` is a store too, whose every call would be boxed twice.
-    pub(crate) fn store(&self) -> &dyn Store {
-        &*self.store
-    }
-
     pub(crate) fn plans(&self, plan: Plan) -> Result<Plans> {
         let local = match self.policy {
             Policy::Local(part) => Some(plan.scaled(part)?),
@@ -111,7 +106,7 @@ impl Shared {
         if updates.is_empty() {
             return Vec::new();
         }
-        match self.store().update_many(updates).await {
+        match self.store.update_many(updates).await {
             Ok(replies) => replies,
             Err(error) => vec![Err(error); updates.len()],
         }
@@ -120,14 +115,14 @@ impl Shared {
     /// Asks a store in this process, which answers at once; `None` if it is a remote one.
     #[inline]
     pub(crate) fn ask_ready(&self, key: &Key, plans: &Plans, action: Action) -> Option<Answer> {
-        let reply = self.store().update_ready(key, &plans.plan.update(action))?;
+        let reply = self.store.update_ready(key, &plans.plan.update(action))?;
         Some(plans.answer(action, reply))
     }
 
     /// Asks the store.
     pub(crate) async fn ask(&self, key: &Key, plans: &Plans, action: Action) -> Answer {
         let update = plans.plan.update(action);
-        plans.answer(action, self.store().update(key, &update).await)
+        plans.answer(action, self.store.update(key, &update).await)
     }
 
     /// How many requests of an identity that are alike go by themselves at once. Waiting for company costs about as much as it saves
@@ -145,7 +140,7 @@ impl Shared {
         let mut lease = self
             .leased
             .map(|lifetime| Lease::of(self, request, mark, lifetime));
-        let block = lease.as_ref().map_or(0, |lease| lease.wanted);
+        let block = lease.as_ref().map_or(0, Lease::wanted);
         let (mut asked, mut tokens) = (most, cost.saturating_mul(most).max(block));
         loop {
             let answer = self.ask(key, plans, Action::Spend(tokens)).await;

@@ -12,6 +12,7 @@ use crate::{
     Decision, Error,
     group::{Joined, Waiter},
     identities::{Entered, Mark},
+    on_drop::OnDrop,
     request::Request,
     shared::{Plans, Shared, lost},
 };
@@ -35,7 +36,7 @@ pub(crate) async fn decide(shared: &Arc<Shared>, request: Request<'_>) -> Answer
     };
     let answer = match joined {
         Joined::Alone => {
-            let _alone = Alone { shared, request };
+            let _under_way = OnDrop(|| shared.identities.leave(request));
             return shared.take(request, mark, 1).await.1;
         }
         Joined::Apart => return shared.take(request, mark, 1).await.1,
@@ -49,18 +50,6 @@ pub(crate) async fn decide(shared: &Arc<Shared>, request: Request<'_>) -> Answer
     let lost = |_| Err(Unanswered::Store(lost()));
     // The driver is on the same runtime, and asks a store that answers in time.
     answer.await.unwrap_or_else(lost)
-}
-
-/// A request that is under way by itself, until it is answered or dropped.
-struct Alone<'a> {
-    shared: &'a Shared,
-    request: Request<'a>,
-}
-
-impl Drop for Alone<'_> {
-    fn drop(&mut self) {
-        self.shared.identities.leave(self.request);
-    }
 }
 
 /// Takes along those who wait.

@@ -1,61 +1,54 @@
 //! `Arc<S>` is a store.
+//!
+//! Users hold stores as `Arc<dyn Store>`, so that every call of theirs comes through here: it passes the store's own future on,
+//! where an `async fn` would put it into a second box.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{Cursor, Key, Page, Ready, Reply, Result, Store, Subscription, Timestamp, Update};
 
-#[async_trait]
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// The methods as `async_trait` writes them, each with the lifetimes of its arguments.
+macro_rules! forward {
+    ($(fn $name:ident<$($life:lifetime),*>($($arg:ident: $type:ty),*) -> $output:ty;)*) => {$(
+        fn $name<'life0, $($life,)* 'async_trait>(
+            &'life0 self,
+            $($arg: $type),*
+        ) -> Boxed<'async_trait, $output>
+        where
+            'life0: 'async_trait,
+            $($life: 'async_trait,)*
+            Self: 'async_trait,
+        {
+            (**self).$name($($arg),*)
+        }
+    )*};
+}
+
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store + ?Sized> Store for Arc<S> {
-    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        (**self).get(key).await
-    }
-
-    fn update_ready(&self, key: &Key, update: &Update) -> Option<Result<Reply>> {
-        (**self).update_ready(key, update)
+    forward! {
+        fn get<'a>(key: &'a Key) -> Option<Bytes>;
+        fn get_many<'a>(keys: &'a [Key]) -> Vec<Option<Bytes>>;
+        fn set<'a>(key: &'a Key, value: Bytes, ttl: Option<Duration>) -> ();
+        fn set_many<'a>(entries: &'a [(Key, Bytes)], ttl: Option<Duration>) -> ();
+        fn delete<'a>(keys: &'a [Key]) -> u64;
+        fn scan<'a>(prefix: &'a [u8], cursor: Option<Cursor>) -> Page;
+        fn update<'a, 'b>(key: &'a Key, update: &'b Update) -> Reply;
+        fn update_many<'a>(updates: &'a [(Key, Update)]) -> Vec<Result<Reply>>;
+        fn subscribe<'a>(key: &'a Key) -> Subscription;
+        fn ping<>() -> ();
     }
 
     fn get_ready(&self, key: &Key) -> Option<Ready> {
         (**self).get_ready(key)
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
-        (**self).get_many(keys).await
-    }
-
-    async fn set(&self, key: &Key, value: Bytes, ttl: Option<Duration>) -> Result<()> {
-        (**self).set(key, value, ttl).await
-    }
-
-    async fn set_many(&self, entries: &[(Key, Bytes)], ttl: Option<Duration>) -> Result<()> {
-        (**self).set_many(entries, ttl).await
-    }
-
-    async fn delete(&self, keys: &[Key]) -> Result<u64> {
-        (**self).delete(keys).await
-    }
-
-    async fn scan(&self, prefix: &[u8], cursor: Option<Cursor>) -> Result<Page> {
-        (**self).scan(prefix, cursor).await
-    }
-
-    async fn update(&self, key: &Key, update: &Update) -> Result<Reply> {
-        (**self).update(key, update).await
-    }
-
-    async fn update_many(&self, updates: &[(Key, Update)]) -> Result<Vec<Result<Reply>>> {
-        (**self).update_many(updates).await
-    }
-
-    async fn subscribe(&self, key: &Key) -> Result<Subscription> {
-        (**self).subscribe(key).await
-    }
-
-    async fn ping(&self) -> Result<()> {
-        (**self).ping().await
+    fn update_ready(&self, key: &Key, update: &Update) -> Option<Result<Reply>> {
+        (**self).update_ready(key, update)
     }
 
     fn now(&self) -> Option<Timestamp> {

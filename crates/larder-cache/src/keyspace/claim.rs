@@ -43,7 +43,7 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
         let unclaim = Unclaim { stamp, token }.update();
         let give_back = GivenBack::new(&self.core.outbox, &address, unclaim);
         let (store, at) = (Arc::clone(&self.core.store), address.clone());
-        let request = async move { ((*store).apply(&at, &step).await, give_back) };
+        let request = async move { (store.apply(&at, &step).await, give_back) };
         let (granted, given_back) = SeeThrough::new(&self.core.tasks, request, drop).await;
         let granted = granted.map_err(|error| self.core.store_failed(error))?;
         let claim = Claim {
@@ -89,7 +89,7 @@ impl<V: 'static> Claim<V> {
         };
         let (store, address) = (Arc::clone(&space.core.store), self.used());
         let at = address.clone();
-        let request = async move { (*store).apply(&at, &step).await };
+        let request = async move { store.apply(&at, &step).await };
         let reply = SeeThrough::new(&space.core.tasks, request, drop).await;
         if reply.is_err() {
             space.core.outbox.give_back(address, unclaim.update());

@@ -53,7 +53,7 @@ impl<K, V> Keyspace<K, V> {
         let mut cursor = None;
         let mut outcome = Ok(());
         loop {
-            let page = core.store().scan(core.namespace.prefix(), cursor).await;
+            let page = core.store.scan(core.namespace.prefix(), cursor).await;
             let page = page.map_err(|error| core.store_failed(error))?;
             outcome = worse(outcome, core.drop_records(page.keys).await);
             cursor = page.next;
@@ -82,7 +82,7 @@ impl Core {
                 }
             }
         };
-        let request = async move { core.settle(&addresses, (*store).update_many(&updates).await) };
+        let request = async move { core.settle(&addresses, store.update_many(&updates).await) };
         SeeThrough::new(&self.tasks, request, lost).await
     }
 

@@ -124,7 +124,7 @@ impl<K, V: 'static> Keyspace<K, V> {
             .iter()
             .map(|(key, step)| (key.clone(), abort(step.token)))
             .collect();
-        let request = async move { (*store).apply_many(&steps).await };
+        let request = async move { store.apply_many(&steps).await };
         let give_back = move |_: Option<_>| {
             for (key, abort) in asked {
                 outbox.give_back(key, abort);
@@ -205,7 +205,7 @@ impl<K, V: 'static> Keyspace<K, V> {
             .map(|(key, fill)| (key.clone(), fill.token, fill.value.soft_ttl))
             .collect();
         let store = Arc::clone(&self.core.store);
-        let request = async move { (*store).apply_many(&fills).await };
+        let request = async move { store.apply_many(&fills).await };
         let replies = SeeThrough::new(&self.core.tasks, request, drop).await;
         let replies = match replies {
             Ok(replies) => replies,

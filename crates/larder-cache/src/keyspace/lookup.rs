@@ -175,7 +175,7 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
     #[inline]
     pub fn fresh_ready(&self, key: &K) -> Result<Option<V>, NotReady> {
         let address = self.address(key).map_err(|error| NotReady(Err(error)))?;
-        let Some(ready) = self.core.store().get_ready(&address) else {
+        let Some(ready) = self.core.store.get_ready(&address) else {
             return Err(NotReady(Ok(address)));
         };
         if let Some(record) = &ready.record
@@ -207,7 +207,7 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
     /// [`NotReady`] if the store has to be asked.
     pub fn lookup_ready(&self, key: &K) -> Result<Lookup<V>, NotReady> {
         let address = self.address(key).map_err(|error| NotReady(Err(error)))?;
-        let Some(ready) = self.core.store().get_ready(&address) else {
+        let Some(ready) = self.core.store.get_ready(&address) else {
             return Err(NotReady(Ok(address)));
         };
         let found = self.read_at(&address, ready.record.as_ref(), ready.now);
@@ -229,7 +229,7 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
 
     async fn ask(&self, address: larder_store::Result<Key>) -> Lookup<V> {
         let error = match address {
-            Ok(address) => match self.core.store().get(&address).await {
+            Ok(address) => match self.core.store.get(&address).await {
                 Ok(record) => return self.read(&address, record.as_ref()),
                 Err(error) => error,
             },
@@ -242,7 +242,7 @@ impl<K: CacheKey, V: 'static> Keyspace<K, V> {
     pub async fn lookup_many(&self, keys: &[K]) -> Vec<Lookup<V>> {
         let addresses: Vec<_> = keys.iter().map(|key| self.address(key)).collect();
         let sendable: Vec<Key> = addresses.iter().flatten().cloned().collect();
-        let found = match self.core.store().get_many(&sendable).await {
+        let found = match self.core.store.get_many(&sendable).await {
             Ok(records) => self.read_many(addresses, records),
             Err(error) => {
                 let error = self.core.store_failed(error);
@@ -271,7 +271,7 @@ impl<K, V: 'static> Keyspace<K, V> {
     /// What a record means to a reader.
     pub(super) fn read(&self, address: &Key, record: Option<&Bytes>) -> Lookup<V> {
         // As far as the store's time is known here.
-        let now = self.core.store().now().unwrap_or_default();
+        let now = self.core.store.now().unwrap_or_default();
         self.read_at(address, record, now)
     }
 

@@ -79,13 +79,13 @@ impl Core {
 
     async fn send_put(&self, address: &Key, mut put: PutIfNewer) -> CacheState {
         let stored = put.value.as_ref().map(|value| value.soft_ttl);
-        let reply = self.store().apply(address, &put).await;
+        let reply = self.store.apply(address, &put).await;
         match reply {
             Err(error)
                 if error.kind() == StoreErrorKind::ValueTooLarge && put.value.take().is_some() =>
             {
                 // The store takes less than the keyspace allows: what is older goes all the same.
-                let again = self.store().apply(address, &put).await;
+                let again = self.store.apply(address, &put).await;
                 match self.put_state(address, None, again) {
                     CacheState::Invalidated => CacheState::NotStored(error.into()),
                     state => state,

@@ -37,27 +37,27 @@ impl<K, V: 'static> Keyspace<K, V> {
     async fn until_over(&self, busy: &Busy, lease: Token, end: Instant) -> StoreResult<Lookup<V>> {
         let address = busy.address();
         // Subscribed before the lease is marked, so that no wake-up is missed. Without a subscription there are polls.
-        let mut wake_ups = match self.core.store().subscribe(address).await {
+        let mut wake_ups = match self.core.store.subscribe(address).await {
             Ok(wake_ups) => Some(wake_ups),
             Err(error) => {
                 self.core.store_failed(error);
                 None
             }
         };
-        let there = self.core.store().apply(address, &Wait).await?;
+        let there = self.core.store.apply(address, &Wait).await?;
         let record = match there {
             Reply::Bytes(record) => Some(record),
             Reply::Nil => None,
             // A lease is there; if it is another one, the reader that comes back for it will see.
             _ => {
                 self.woken(&mut wake_ups, end).await;
-                self.core.store().get(address).await?
+                self.core.store.get(address).await?
             }
         };
         let mut found = self.read(address, record.as_ref());
         while matches!(&found, Lookup::Busy(busy) if busy.lease() == Some(lease)) {
             self.woken(&mut wake_ups, end).await;
-            let record = self.core.store().get(address).await?;
+            let record = self.core.store.get(address).await?;
             found = self.read(address, record.as_ref());
         }
         Ok(found)

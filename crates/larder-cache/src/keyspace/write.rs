@@ -276,7 +276,7 @@ impl Core {
                 && end.value.take().is_some()
             {
                 // The store takes less than the keyspace allows: the hold ends all the same.
-                let again = self.store().apply(&address, &end).await;
+                let again = self.store.apply(&address, &end).await;
                 state = match self.state(&address, end.token, None, again) {
                     CacheState::Invalidated => CacheState::NotStored(error.into()),
                     state => state,
@@ -309,7 +309,7 @@ impl Core {
     }
 
     async fn send_ends(&self, ends: &[(Key, End)]) -> Vec<StoreResult<Ended>> {
-        match self.store().apply_many(ends).await {
+        match self.store.apply_many(ends).await {
             Ok(replies) => replies,
             Err(error) => ends.iter().map(|_| Err(error.clone())).collect(),
         }
@@ -398,7 +398,7 @@ impl Holds {
         };
         let begins: Vec<_> = self.held.iter().flatten().map(begin).collect();
         let store = Arc::clone(&self.core.store);
-        let request = async move { (*store).apply_many(&begins).await };
+        let request = async move { store.apply_many(&begins).await };
         let begun = SeeThrough::new(&self.core.tasks, request, self.unused()).await;
         let replies = match begun {
             Ok(replies) => replies,

@@ -50,6 +50,39 @@ fn apply(input: Input<'_>) -> Outcome {
 
 struct Gcra(Backlog);
 
+/// A state as it lies in a record.
+pub(super) struct Layout {
+    pub(super) tat: u64,
+    pub(super) part: u64,
+    pub(super) rate: u64,
+    pub(super) full: u64,
+}
+
+impl Layout {
+    pub(super) const LEN: usize = 22;
+
+    #[inline]
+    pub(super) fn read(bytes: &[u8; Self::LEN]) -> Self {
+        let [t1, t2, t3, t4, t5, t6, t7, rest @ ..] = *bytes;
+        let [p1, p2, p3, p4, r1, r2, r3, r4, f1, f2, f3, f4, f5, f6, f7] = rest;
+        Self {
+            tat: u64::from_be_bytes([0, t1, t2, t3, t4, t5, t6, t7]),
+            part: u32::from_be_bytes([p1, p2, p3, p4]).into(),
+            rate: u32::from_be_bytes([r1, r2, r3, r4]).into(),
+            full: u64::from_be_bytes([0, f1, f2, f3, f4, f5, f6, f7]),
+        }
+    }
+
+    /// Of numbers that fit.
+    #[inline]
+    pub(super) fn write(&self, bytes: &mut [u8; Self::LEN]) {
+        bytes[..7].copy_from_slice(&self.tat.to_be_bytes()[1..]);
+        bytes[7..11].copy_from_slice(&self.part.to_be_bytes()[4..]);
+        bytes[11..15].copy_from_slice(&self.rate.to_be_bytes()[4..]);
+        bytes[15..].copy_from_slice(&self.full.to_be_bytes()[1..]);
+    }
+}
+
 impl State for Gcra {
     const TAG: u8 = b'G';
 
@@ -58,12 +91,15 @@ impl State for Gcra {
     }
 
     fn read(record: &mut Bytes, terms: Terms, now: u64) -> Option<Self> {
-        let tat = record.try_get_uint(7).ok().filter(|tat| *tat < MOST)?;
-        let part = u64::from(record.try_get_u32().ok()?);
-        let rate = u64::from(record.try_get_u32().ok()?);
-        let full = record.try_get_uint(7).ok()?;
+        let Layout {
+            tat,
+            part,
+            rate,
+            full,
+        } = Layout::read(record.first_chunk()?);
+        record.advance(Layout::LEN);
         let written = Written { rate, full }.checked()?;
-        if part >= rate {
+        if tat >= MOST || part >= rate {
             return None;
         }
         let (ticks, cut) = match tat.checked_sub(now) {
@@ -78,10 +114,10 @@ impl State for Gcra {
     }
 
     fn terms(record: &[u8]) -> Option<Terms> {
-        let mut record = record.get(11..)?;
+        let written = Layout::read(record.first_chunk()?);
         Some(Terms {
-            rate: u64::from(record.try_get_u32().ok()?),
-            period: record.try_get_uint(7).ok()?,
+            rate: written.rate,
+            period: written.full,
             burst: 1,
         })
     }
@@ -103,17 +139,22 @@ impl State for Gcra {
     }
 
     fn len(&self) -> usize {
-        22
+        Layout::LEN
     }
 
     fn write(&self, record: &mut BytesMut) {
         let Backlog {
             terms, now, ticks, ..
         } = self.0;
-        record.put_uint(now + ticks / terms.rate, 7);
-        record.put_uint(ticks % terms.rate, 4);
-        record.put_uint(terms.rate, 4);
-        record.put_uint(terms.full(), 7);
+        let mut state = [0; Layout::LEN];
+        Layout {
+            tat: now + ticks / terms.rate,
+            part: ticks % terms.rate,
+            rate: terms.rate,
+            full: terms.full(),
+        }
+        .write(&mut state);
+        record.put_slice(&state);
     }
 
     fn left(&self) -> u64 {

@@ -6,6 +6,7 @@ use larder_store::{Input, NewTtl, Outcome, Reply, Write};
 
 use super::{
     Terms,
+    gcra::Layout,
     limits::{OURS, SLACK_MS},
 };
 
@@ -34,20 +35,20 @@ pub(super) fn apply(input: &Input<'_>, tag: u8) -> Option<Outcome> {
     };
     let (left, part) = (spent / rate, spent % rate);
     let ttl = (left + u64::from(part > 0)).div_ceil(1_000) + SLACK_MS;
-    let record = Record {
+    let state = Layout {
         tat: now + left,
         part,
         rate,
         full,
     };
-    let write = Write::Set(record.write(tag), NewTtl::Millis(ttl));
+    let write = Write::Set(record(tag, &state)?, NewTtl::Millis(ttl));
     Some(Outcome::new(write, Reply::Int(spent.cast_signed())))
 }
 
 /// What is spent by the record, if it was written under these very terms.
 fn backlog(record: &Bytes, tag: u8, terms: &Terms, now: u64) -> Option<u64> {
     let (head, record) = record.split_first_chunk::<HEAD>()?;
-    let record = Record::read(record.try_into().ok()?);
+    let record = Layout::read(record.try_into().ok()?);
     if head[..OURS.len()] != OURS[..] || head[OURS.len()] != tag {
         return None;
     }
@@ -59,38 +60,12 @@ fn backlog(record: &Bytes, tag: u8, terms: &Terms, now: u64) -> Option<u64> {
     (same && record.part < terms.rate && backlog <= terms.full()).then_some(backlog)
 }
 
-/// What follows the head of a record: `tat_us:7 part:4 rate:4 full:7`.
-struct Record {
-    tat: u64,
-    part: u64,
-    rate: u64,
-    full: u64,
-}
-
-impl Record {
-    const LEN: usize = 22;
-
-    fn read(bytes: &[u8; Self::LEN]) -> Self {
-        let [t1, t2, t3, t4, t5, t6, t7, rest @ ..] = *bytes;
-        let [p1, p2, p3, p4, r1, r2, r3, r4, f1, f2, f3, f4, f5, f6, f7] = rest;
-        Self {
-            tat: u64::from_be_bytes([0, t1, t2, t3, t4, t5, t6, t7]),
-            part: u32::from_be_bytes([p1, p2, p3, p4]).into(),
-            rate: u32::from_be_bytes([r1, r2, r3, r4]).into(),
-            full: u64::from_be_bytes([0, f1, f2, f3, f4, f5, f6, f7]),
-        }
-    }
-
-    /// The whole record, of numbers that fit.
-    fn write(&self, tag: u8) -> Bytes {
-        let mut record = [0; HEAD + Self::LEN];
-        let (head, rest) = record.split_at_mut(HEAD);
-        head[..OURS.len()].copy_from_slice(OURS);
-        head[OURS.len()] = tag;
-        rest[..7].copy_from_slice(&self.tat.to_be_bytes()[1..]);
-        rest[7..11].copy_from_slice(&self.part.to_be_bytes()[4..]);
-        rest[11..15].copy_from_slice(&self.rate.to_be_bytes()[4..]);
-        rest[15..].copy_from_slice(&self.full.to_be_bytes()[1..]);
-        Bytes::copy_from_slice(&record)
-    }
+/// The record of one state.
+fn record(tag: u8, state: &Layout) -> Option<Bytes> {
+    let mut record = [0; HEAD + Layout::LEN];
+    let (head, rest) = record.split_first_chunk_mut::<HEAD>()?;
+    head[..OURS.len()].copy_from_slice(OURS);
+    head[OURS.len()] = tag;
+    state.write(rest.first_chunk_mut()?);
+    Some(Bytes::copy_from_slice(&record))
 }
