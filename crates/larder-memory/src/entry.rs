@@ -25,27 +25,28 @@ impl Entry {
         now < self.expires
     }
 
-    pub(crate) const fn expires(&self) -> Timestamp {
-        self.expires
-    }
-
     /// Becomes what is to be written, unless it would grow and others might have to go, and leaves the rest to do.
     pub(crate) fn write_in_place(&mut self, write: &mut Write, now: Timestamp) {
         match write {
             Write::Set(bytes, ttl) | Write::SetOrDelete(bytes, ttl)
                 if bytes.len() <= self.value.len() =>
             {
-                self.expires = match ttl {
-                    NewTtl::Keep if self.is_live(now) => self.expires,
-                    NewTtl::Keep => Self::NEVER,
-                    NewTtl::Millis(millis) => after_millis(now, (*millis).max(1)),
-                };
+                self.expires = new_expiry(Some(self), *ttl, now);
                 self.value = std::mem::take(bytes);
                 *write = Write::Keep;
             }
             Write::Keep if !self.is_live(now) => *write = Write::Delete,
             _ => {}
         }
+    }
+}
+
+/// When a record expires that is written in this one's place.
+pub(crate) fn new_expiry(before: Option<&Entry>, ttl: NewTtl, now: Timestamp) -> Timestamp {
+    let live = before.filter(|entry| entry.is_live(now));
+    match ttl {
+        NewTtl::Keep => live.map_or(Entry::NEVER, |entry| entry.expires),
+        NewTtl::Millis(millis) => after_millis(now, millis.max(1)),
     }
 }
 
@@ -57,7 +58,7 @@ pub(crate) fn expiry(now: Timestamp, ttl: Option<Duration>) -> Timestamp {
     })
 }
 
-pub(crate) const fn after_millis(now: Timestamp, millis: u64) -> Timestamp {
+const fn after_millis(now: Timestamp, millis: u64) -> Timestamp {
     Timestamp::from_micros(now.as_micros().saturating_add(millis.saturating_mul(1_000)))
 }
 

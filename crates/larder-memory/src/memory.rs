@@ -10,8 +10,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use larder_store::{
-    Cursor, Error, Key, NewTtl, Outcome, Page, Ready, Reply, Result, Store, Subscription,
-    Timestamp, Update, Write,
+    Cursor, Error, Key, Outcome, Page, Ready, Reply, Result, Store, Subscription, Timestamp,
+    Update, Write,
 };
 use quick_cache::{
     DefaultHashBuilder,
@@ -21,7 +21,7 @@ use quick_cache::{
 use crate::{
     MemoryStoreBuilder,
     clock::Clock,
-    entry::{Entry, Weight, after_millis, expiry},
+    entry::{Entry, Weight, expiry, new_expiry},
     subscribers::Subscribers,
 };
 
@@ -134,7 +134,7 @@ impl Inner {
     fn set(&self, key: &Key, value: Bytes, ttl: Option<Duration>) -> Result<()> {
         self.check(&value)?;
         let _writing = self.write_lock(key);
-        self.put(key, value, expiry(self.clock.now(), ttl));
+        self.put(key, Entry::new(value, expiry(self.clock.now(), ttl)));
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl Inner {
             reply,
             notify,
         } = outcome.unwrap_or_else(|| {
-            let before = self.live(key, now);
+            let before = self.entries.get(key).filter(|entry| entry.is_live(now));
             update.apply(before.as_ref().map(|entry| &entry.value), now)
         });
         match write {
@@ -174,15 +174,12 @@ impl Inner {
             }
             Write::Set(bytes, ttl) | Write::SetOrDelete(bytes, ttl) => {
                 self.check(&bytes)?;
-                let expires = match ttl {
-                    NewTtl::Keep => self.live(key, now).map_or(Entry::NEVER, |it| it.expires()),
-                    NewTtl::Millis(millis) => after_millis(now, millis.max(1)),
-                };
-                let entry = Entry::new(bytes, expires);
+                let before = self.entries.get(key);
+                let entry = Entry::new(bytes, new_expiry(before.as_ref(), ttl, now));
                 match found {
                     // Fails only if somebody else wrote there, who would need this lock.
                     EntryResult::Vacant(place) => drop(place.insert(entry)),
-                    _ => self.entries.insert(key.clone(), entry),
+                    _ => self.put(key, entry),
                 }
             }
         }
@@ -192,12 +189,8 @@ impl Inner {
         Ok(reply)
     }
 
-    fn live(&self, key: &Key, now: Timestamp) -> Option<Entry> {
-        self.entries.get(key).filter(|entry| entry.is_live(now))
-    }
-
-    fn put(&self, key: &Key, value: Bytes, expires: Timestamp) {
-        self.entries.insert(key.clone(), Entry::new(value, expires));
+    fn put(&self, key: &Key, entry: Entry) {
+        self.entries.insert(key.clone(), entry);
     }
 
     fn check(&self, value: &Bytes) -> Result<()> {
