@@ -19,6 +19,16 @@ async fn server() -> (RedisServer, RedisStore) {
     (server, store)
 }
 
+/// With a store in this process that does what it is told.
+fn limiter(quota: Quota) -> (FaultStore, Limiter) {
+    let store = FaultStore::new(MemoryStore::new(10));
+    let limiter = RateLimiter::builder(store.clone(), "api")
+        .quota(quota)
+        .build()
+        .expect("a limiter");
+    (store, limiter)
+}
+
 /// Asks so many times at once, while the first request waits at the gate.
 async fn all_at_once(
     store: &FaultStore,
@@ -237,11 +247,7 @@ async fn a_remembered_refusal_ages() {
 /// The store may have given it back.
 #[tokio::test]
 async fn a_refund_or_a_reset_that_is_dropped_ends_what_is_remembered() {
-    let store = FaultStore::new(MemoryStore::new(10));
-    let limiter: Limiter = RateLimiter::builder(store.clone(), "api")
-        .quota(Quota::per_hour(1))
-        .build()
-        .expect("a limiter");
+    let (store, limiter) = limiter(Quota::per_hour(1));
     assert!(limiter.check("a").await.expect("a decision").allowed);
     let scripts = ["gcra", "reset"];
     for script in scripts {
@@ -264,11 +270,7 @@ async fn a_refund_or_a_reset_that_is_dropped_ends_what_is_remembered() {
 /// As in `select!`, or in a stream that is not asked for its next item.
 #[tokio::test]
 async fn requests_that_are_not_polled_keep_nobody_waiting() {
-    let store = FaultStore::new(MemoryStore::new(10));
-    let limiter: Limiter = RateLimiter::builder(store.clone(), "api")
-        .quota(Quota::per_hour(10))
-        .build()
-        .expect("a limiter");
+    let (store, limiter) = limiter(Quota::per_hour(10));
     let gate = Gate::new();
     let mut stopped = Vec::new();
     for _ in 0..2 {
@@ -291,11 +293,7 @@ fn nobody_waits_for_a_runtime_that_is_not_driven() {
         builder.enable_all().build().expect("a runtime")
     };
     let (ours, theirs) = (runtime(), runtime());
-    let store = FaultStore::new(MemoryStore::new(10));
-    let limiter: Limiter = RateLimiter::builder(store.clone(), "api")
-        .quota(Quota::per_hour(10))
-        .build()
-        .expect("a limiter");
+    let (store, limiter) = limiter(Quota::per_hour(10));
     let gate = Gate::new();
     for _ in 0..2 {
         store.inject(Operation::Update("gcra"), Fault::Wait(gate.clone()));

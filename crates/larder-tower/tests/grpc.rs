@@ -4,7 +4,7 @@ mod common;
 
 use std::{net::SocketAddr, time::Duration};
 
-use common::{by_key, echo};
+use common::{by_key, echo, layer, limiter};
 use http::{Method, StatusCode};
 use larder_memory::MemoryStore;
 use larder_rate_limit::{Quota, RateLimiter, StoreErrorKind};
@@ -50,11 +50,7 @@ async fn check(client: &mut Health, key: Option<&str>) -> Result<u64, Status> {
 
 #[tokio::test]
 async fn calls_over_the_quota_are_resource_exhausted() {
-    let limiter = RateLimiter::builder(MemoryStore::new(100), "grpc")
-        .quota(Quota::per_day(2).named("daily"))
-        .build()
-        .expect("a limiter");
-    let layer = RateLimitLayer::new(limiter, by_key()).expect("a layer");
+    let layer = layer([Quota::per_day(2).named("daily")]);
     let mut client = served(layer).await;
     assert_eq!(check(&mut client, Some("a")).await.expect("admitted"), 1);
     assert_eq!(check(&mut client, Some("a")).await.expect("admitted"), 0);
@@ -76,10 +72,7 @@ async fn calls_over_the_quota_are_resource_exhausted() {
 
 #[tokio::test]
 async fn the_peer_is_known() {
-    let limiter = RateLimiter::builder(MemoryStore::new(100), "grpc")
-        .quota(Quota::per_day(2).named("daily"))
-        .build()
-        .expect("a limiter");
+    let limiter = limiter([Quota::per_day(2).named("daily")]);
     let peer = PeerIp::new(|request| {
         let connection = request.extensions.get::<TcpConnectInfo>()?;
         Some(connection.remote_addr()?.ip())
