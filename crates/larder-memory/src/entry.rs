@@ -11,11 +11,17 @@ use quick_cache::Weighter;
 pub(crate) struct Entry {
     pub(crate) value: Bytes,
     expires: Timestamp,
+    /// A writer who holds the key's lock has looked at it, and will put another one in its place: it must not change here.
+    pub(crate) locked: bool,
 }
 
 impl Entry {
     pub(crate) fn new(value: Bytes, expires: Timestamp) -> Self {
-        Self { value, expires }
+        Self {
+            value,
+            expires,
+            locked: false,
+        }
     }
 
     /// A record without a time to live.
@@ -25,18 +31,28 @@ impl Entry {
         now < self.expires
     }
 
-    /// Becomes what is to be written, unless it would grow and others might have to go, and leaves the rest to do.
-    pub(crate) fn write_in_place(&mut self, write: &mut Write, now: Timestamp) {
+    /// The bytes, unless they are expired.
+    pub(crate) fn live(&self, now: Timestamp) -> Option<&Bytes> {
+        self.is_live(now).then_some(&self.value)
+    }
+
+    /// Becomes what is to be written, if that is no longer than the record or this much, and says whether it did.
+    pub(crate) fn write_in_place(
+        &mut self,
+        write: &mut Write,
+        room: usize,
+        now: Timestamp,
+    ) -> bool {
         match write {
+            Write::Keep => self.is_live(now),
             Write::Set(bytes, ttl) | Write::SetOrDelete(bytes, ttl)
-                if bytes.len() <= self.value.len() =>
+                if bytes.len() <= self.value.len().max(room) =>
             {
                 self.expires = new_expiry(Some(self), *ttl, now);
                 self.value = std::mem::take(bytes);
-                *write = Write::Keep;
+                true
             }
-            Write::Keep if !self.is_live(now) => *write = Write::Delete,
-            _ => {}
+            _ => false,
         }
     }
 }

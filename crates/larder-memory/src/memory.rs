@@ -10,8 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use larder_store::{
-    Cursor, Error, Key, Outcome, Page, Ready, Reply, Result, Store, Subscription, Timestamp,
-    Update, Write,
+    Cursor, Error, Key, Page, Ready, Reply, Result, Store, Subscription, Timestamp, Update, Write,
 };
 use quick_cache::{
     DefaultHashBuilder,
@@ -34,7 +33,8 @@ const SMALL: usize = 1_024;
 /// same records.
 ///
 /// It keeps the entries that are used (S3-FIFO, as quick_cache implements it) and forgets the others once it
-/// is full. `get` takes a shard's read lock and the coarse clock; writes take one of 64 write locks besides.
+/// is full. `get` takes a shard's read lock and the coarse clock. An update that leaves a small record small takes the shard's
+/// write lock alone; the other writes take one of 64 locks besides.
 /// No method waits for anything, so no future of it ever pends.
 #[derive(Clone)]
 pub struct MemoryStore {
@@ -44,12 +44,14 @@ pub struct MemoryStore {
 struct Inner {
     entries: Cache<Key, Entry, Weight>,
     /// Held by writers from the look at a record to its change, so that the two are one step. Readers don't
-    /// take it: the map itself changes at once.
+    /// take it, nor does who changes a small record where it lies: the map itself changes at once.
     stripes: Box<[Mutex<()>]>,
     hasher: DefaultHashBuilder,
     subscribers: Arc<Subscribers>,
     clock: Clock,
     max_value_len: usize,
+    /// How long a record may become where it lies. By bytes it doesn't grow there: others would have to go.
+    growth: usize,
 }
 
 impl MemoryStore {
@@ -94,6 +96,10 @@ impl MemoryStore {
                 subscribers: Arc::default(),
                 clock: Clock::start(),
                 max_value_len: largest,
+                growth: match settings.weight {
+                    Weight::Entries => largest.min(SMALL),
+                    Weight::Bytes => 0,
+                },
             }),
         }
     }
@@ -147,46 +153,75 @@ impl Inner {
     }
 
     fn update(&self, key: &Key, update: &Update) -> Result<Reply> {
-        let _writing = self.write_lock(key);
-        let now = self.clock.now();
-        let mut outcome = None;
-        // One look-up for small entries. It happens under the map's own lock, where large ones would be in the way of readers.
-        let found = self.entries.entry(key, None, |_, entry| {
-            if entry.value.len() <= SMALL {
-                let before = entry.is_live(now).then_some(&entry.value);
-                let outcome = outcome.insert(update.apply(before, now));
-                entry.write_in_place(&mut outcome.write, now);
+        match self.update_in_place(key, update) {
+            Some(reply) => Ok(reply),
+            None => self.update_locked(key, update),
+        }
+    }
+
+    /// What most updates are, with one look-up under the map's own lock: a small record stays or becomes another one where
+    /// it lies, and nobody is told. `None` if there is more to it, and nothing was done.
+    fn update_in_place(&self, key: &Key, update: &Update) -> Option<Reply> {
+        let mut reply = None;
+        self.entries.entry(key, None, |_, entry| {
+            // Large ones would keep the map's readers waiting.
+            if entry.value.len() <= SMALL && !entry.locked {
+                let now = self.clock.now();
+                let mut outcome = update.apply(entry.live(now), now);
+                if outcome.notify.is_none()
+                    && entry.write_in_place(&mut outcome.write, self.growth, now)
+                {
+                    reply = Some(outcome.reply);
+                }
             }
             EntryAction::Retain(())
         });
-        let Outcome {
-            write,
-            reply,
-            notify,
-        } = outcome.unwrap_or_else(|| {
-            let before = self.entries.get(key).filter(|entry| entry.is_live(now));
-            update.apply(before.as_ref().map(|entry| &entry.value), now)
+        reply
+    }
+
+    /// Any update, with other writers of the key kept out from the look at the record to its change.
+    fn update_locked(&self, key: &Key, update: &Update) -> Result<Reply> {
+        let _writing = self.write_lock(key);
+        let found = self.entries.entry(key, None, |_, entry| {
+            entry.locked = true;
+            EntryAction::Retain(entry.clone())
         });
-        match write {
-            Write::Keep => {}
-            Write::Delete => {
-                self.entries.remove(key);
-            }
+        let (before, place) = match found {
+            EntryResult::Retained(entry) => (Some(entry), None),
+            EntryResult::Vacant(place) => (None, Some(place)),
+            _ => (None, None),
+        };
+        let now = self.clock.now();
+        let live = before.as_ref().filter(|entry| entry.is_live(now));
+        let outcome = update.apply(live.map(|entry| &entry.value), now);
+        match outcome.write {
+            Write::Keep if live.is_some() || place.is_some() => self.unlock(key),
+            Write::Keep | Write::Delete => drop(self.entries.remove(key)),
             Write::Set(bytes, ttl) | Write::SetOrDelete(bytes, ttl) => {
-                self.check(&bytes)?;
-                let before = self.entries.get(key);
-                let entry = Entry::new(bytes, new_expiry(before.as_ref(), ttl, now));
-                match found {
+                if let Err(error) = self.check(&bytes) {
+                    self.unlock(key);
+                    return Err(error);
+                }
+                let entry = Entry::new(bytes, new_expiry(live, ttl, now));
+                match place {
                     // Fails only if somebody else wrote there, who would need this lock.
-                    EntryResult::Vacant(place) => drop(place.insert(entry)),
-                    _ => self.put(key, entry),
+                    Some(place) => drop(place.insert(entry)),
+                    None => self.put(key, entry),
                 }
             }
         }
-        if let Some(message) = notify {
+        if let Some(message) = outcome.notify {
             self.subscribers.notify(key, message);
         }
-        Ok(reply)
+        Ok(outcome.reply)
+    }
+
+    /// The record stays after all.
+    fn unlock(&self, key: &Key) {
+        self.entries.entry(key, Some(Duration::ZERO), |_, entry| {
+            entry.locked = false;
+            EntryAction::Retain(())
+        });
     }
 
     fn put(&self, key: &Key, entry: Entry) {

@@ -5,14 +5,14 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{request::Request, together::Answer};
+use crate::{Decision, Result, request::Request};
 
 /// The most requests that are decided at once.
 const MOST_AT_ONCE: usize = 256;
 /// The most that wait; those beyond go by themselves.
 const MOST_WAITING: usize = 16_384;
 
-pub(crate) type Waiter = oneshot::Sender<Answer>;
+pub(crate) type Waiter = oneshot::Sender<Result<Decision>>;
 
 /// Those under way by themselves, and those who wait to go together.
 pub(crate) struct Group {
@@ -31,9 +31,9 @@ pub(crate) enum Joined {
     /// It goes by itself, and is not counted: there are too many, or they are on another runtime.
     Apart,
     /// It goes with those who are next.
-    Next(oneshot::Receiver<Answer>),
+    Next(oneshot::Receiver<Result<Decision>>),
     /// The same, and somebody must take them along.
-    First(oneshot::Receiver<Answer>),
+    First(oneshot::Receiver<Result<Decision>>),
 }
 
 impl Group {

@@ -20,7 +20,6 @@ use crate::{
     refusal::Refusal,
     request::Request,
     stats::Counters,
-    together::{Answer, Unanswered},
 };
 
 /// Everything but the quotas.
@@ -57,13 +56,14 @@ static NEXT_PLANS: AtomicU64 = AtomicU64::new(0);
 impl Plans {
     /// What the store's reply says.
     #[inline]
-    pub(crate) fn answer(&self, action: Action, reply: larder_store::Result<Reply>) -> Answer {
+    pub(crate) fn answer(
+        &self,
+        action: Action,
+        reply: larder_store::Result<Reply>,
+    ) -> Result<Decision> {
         match reply {
-            Ok(reply) => self
-                .plan
-                .decision(action, &reply)
-                .map_err(Unanswered::Other),
-            Err(error) => Err(Unanswered::Store(error)),
+            Ok(reply) => self.plan.decision(action, &reply),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -114,13 +114,18 @@ impl Shared {
 
     /// Asks a store in this process, which answers at once; `None` if it is a remote one.
     #[inline]
-    pub(crate) fn ask_ready(&self, key: &Key, plans: &Plans, action: Action) -> Option<Answer> {
+    pub(crate) fn ask_ready(
+        &self,
+        key: &Key,
+        plans: &Plans,
+        action: Action,
+    ) -> Option<Result<Decision>> {
         let reply = self.store.update_ready(key, &plans.plan.update(action))?;
         Some(plans.answer(action, reply))
     }
 
     /// Asks the store.
-    pub(crate) async fn ask(&self, key: &Key, plans: &Plans, action: Action) -> Answer {
+    pub(crate) async fn ask(&self, key: &Key, plans: &Plans, action: Action) -> Result<Decision> {
         let update = plans.plan.update(action);
         plans.answer(action, self.store.update(key, &update).await)
     }
@@ -133,7 +138,12 @@ impl Shared {
 
     /// Takes so many times the cost from the store or, where that is too much, as many as fit, and says how many; with leased
     /// quota, a block if it is larger.
-    pub(crate) async fn take(&self, request: Request<'_>, mark: Mark, most: u64) -> (u64, Answer) {
+    pub(crate) async fn take(
+        &self,
+        request: Request<'_>,
+        mark: Mark,
+        most: u64,
+    ) -> (u64, Result<Decision>) {
         let Request {
             key, cost, plans, ..
         } = request;
@@ -187,26 +197,13 @@ impl Shared {
         plans: &Plans,
         key: &Key,
         action: Action,
-        answer: Answer,
+        answer: Result<Decision>,
     ) -> Result<Decision> {
-        match answer {
-            Ok(decision) => Ok(decision),
-            Err(why) => self.unanswered(plans, key, action, why),
-        }
+        answer.or_else(|error| self.failed(plans, key, action, error))
     }
 
     #[cold]
-    fn unanswered(
-        &self,
-        plans: &Plans,
-        key: &Key,
-        action: Action,
-        why: Unanswered,
-    ) -> Result<Decision> {
-        let error = match why {
-            Unanswered::Store(error) => error.into(),
-            Unanswered::Other(error) => error,
-        };
+    fn failed(&self, plans: &Plans, key: &Key, action: Action, error: Error) -> Result<Decision> {
         self.count_failure(&error);
         // Nobody but the store knows what a refund belongs to.
         if is_store(&error) && !matches!(action, Action::Refund(_)) {
@@ -257,7 +254,7 @@ impl Shared {
         plans: &Plans,
         key: &Key,
         cost: u64,
-        answer: Answer,
+        answer: Result<Decision>,
     ) -> Result<Decision> {
         let decision = self.settle(plans, key, Action::Spend(cost), answer);
         match &decision {

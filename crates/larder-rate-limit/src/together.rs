@@ -9,7 +9,7 @@ use larder_store::Key;
 use tokio::task::yield_now;
 
 use crate::{
-    Decision, Error,
+    Decision, Result,
     group::{Joined, Waiter},
     identities::{Entered, Mark},
     on_drop::OnDrop,
@@ -17,19 +17,8 @@ use crate::{
     shared::{Plans, Shared, lost},
 };
 
-pub(crate) type Answer = Result<Decision, Unanswered>;
-
-/// Why there is no decision.
-#[derive(Debug, Clone)]
-pub(crate) enum Unanswered {
-    /// The store failed: the policy decides, for each request by itself.
-    Store(larder_store::Error),
-    /// Otherwise.
-    Other(Error),
-}
-
 /// Decides a request by what is known here, by itself, or together with others.
-pub(crate) async fn decide(shared: &Arc<Shared>, request: Request<'_>) -> Answer {
+pub(crate) async fn decide(shared: &Arc<Shared>, request: Request<'_>) -> Result<Decision> {
     let (joined, mark) = match shared.identities.enter(request, shared.most_alone()) {
         Entered::Known(decision) => return Ok(decision),
         Entered::Joined(joined, mark) => (joined, mark),
@@ -47,7 +36,7 @@ pub(crate) async fn decide(shared: &Arc<Shared>, request: Request<'_>) -> Answer
         Joined::Next(answer) => answer,
     };
     shared.counters.decided_together.increment();
-    let lost = |_| Err(Unanswered::Store(lost()));
+    let lost = |_| Err(lost().into());
     // The driver is on the same runtime, and asks a store that answers in time.
     answer.await.unwrap_or_else(lost)
 }
@@ -144,7 +133,7 @@ impl Drop for Driver {
     }
 }
 
-fn tell(waiter: Waiter, answer: Answer) {
+fn tell(waiter: Waiter, answer: Result<Decision>) {
     // Whoever has gone away has spent.
     let _ = waiter.send(answer);
 }

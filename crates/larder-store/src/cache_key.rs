@@ -147,6 +147,7 @@ impl<T: CacheKey> CacheKey for Tagged<T> {
 macro_rules! integers {
     ($($integer:ty)*) => {$(
         impl CacheKey for $integer {
+            #[inline]
             fn write_key(&self, out: &mut KeyWriter<'_>) {
                 out.integer(*self);
             }

@@ -84,8 +84,7 @@ impl Namespace {
     /// # Errors
     /// [`ErrorKind::KeyTooLong`] over [`Key::MAX_LEN`].
     pub fn key<K: CacheKey + ?Sized>(&self, key: &K) -> Result<Key> {
-        let mut bytes = KeyBuffer::new();
-        bytes.extend_from_slice(&self.prefix);
+        let mut bytes = KeyBuffer::from_slice(&self.prefix);
         key.write_key(&mut KeyWriter::new(&mut bytes));
         Key::checked(bytes)
     }
