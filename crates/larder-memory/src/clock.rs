@@ -1,7 +1,7 @@
 //! Knowing the time cheaply.
 //!
 //! Reading the system's clock nearly doubles the cost of a hit, so reads use the coarse clock that the
-//! kernel keeps in memory (Linux: `CLOCK_MONOTONIC_COARSE`, good to a scheduler tick, 1 to 10 ms). Tests
+//! kernel keeps in memory (Linux: `CLOCK_MONOTONIC_COARSE`, a scheduler tick behind, 1 to 10 ms). Tests
 //! that pause tokio's clock need that one instead. It can be paused only where somebody in the build turned
 //! on tokio's feature `test-util`, which [`CAN_PAUSE`] finds out when compiling.
 
@@ -9,6 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use larder_store::Timestamp;
 use tokio::time::Instant as TokioInstant;
+
+/// The store may have been started so much after the kernel's last look at the clock.
+const LONGEST_TICK: coarsetime::Duration = coarsetime::Duration::from_millis(10);
 
 /// The store's clock: it starts at the wall clock's time and never goes backwards.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl Clock {
         Self {
             epoch_us: micros(epoch),
             started: TokioInstant::now(),
-            started_coarse: coarsetime::Instant::now(),
+            started_coarse: coarsetime::Instant::now() + LONGEST_TICK,
         }
     }
 
@@ -35,11 +38,15 @@ impl Clock {
         self.at(micros(self.started.elapsed()))
     }
 
-    /// The time for looking at one entry: up to a scheduler tick behind, and exact where time can be paused.
+    /// The time for looking at one entry: up to 20 ms behind and never ahead, and exact where time can be paused.
     pub(crate) fn coarse(&self) -> Timestamp {
         if CAN_PAUSE {
             return self.now();
         }
+        self.kernels()
+    }
+
+    fn kernels(&self) -> Timestamp {
         self.at(self.started_coarse.elapsed().as_micros())
     }
 
@@ -69,4 +76,24 @@ fn pause() -> u8 {
 
 const fn size_of_reply<R>(_: fn() -> R) -> usize {
     size_of::<R>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Or entries would expire for readers while updates go by them.
+    #[test]
+    fn the_kernels_clock_is_never_ahead() {
+        for _ in 0..20 {
+            let clock = Clock::start();
+            for _ in 0..1_000 {
+                let coarse = clock.kernels();
+                assert!(coarse <= clock.now(), "{coarse:?}");
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            let coarse = clock.kernels();
+            assert!(coarse <= clock.now(), "{coarse:?}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     hash::BuildHasher,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use larder_store::{
 };
 use quick_cache::{
     DefaultHashBuilder,
-    sync::{Cache, EntryAction, EntryResult},
+    sync::{Cache, DefaultLifecycle, EntryAction, EntryResult, PlaceholderGuard},
 };
 
 use crate::{
@@ -33,13 +33,17 @@ const SMALL: usize = 1_024;
 /// same records.
 ///
 /// It keeps the entries that are used (S3-FIFO, as quick_cache implements it) and forgets the others once it
-/// is full. `get` takes a shard's read lock and the coarse clock. An update that leaves a small record small takes the shard's
-/// write lock alone; the other writes take one of 64 locks besides.
+/// is full. `get` takes a shard's read lock and the coarse clock. An update of a record up to 1 KiB that stays so, or by bytes
+/// doesn't grow, takes the shard's write lock alone; the other writes take one of 64 locks besides.
 /// No method waits for anything, so no future of it ever pends.
 #[derive(Clone)]
 pub struct MemoryStore {
     inner: Arc<Inner>,
 }
+
+/// Where a record can be put that isn't there.
+type Place<'a> =
+    PlaceholderGuard<'a, Key, Entry, Weight, DefaultHashBuilder, DefaultLifecycle<Key, Entry>>;
 
 struct Inner {
     entries: Cache<Key, Entry, Weight>,
@@ -78,7 +82,7 @@ impl MemoryStore {
             settings.capacity,
             settings.weight,
             hasher.clone(),
-            quick_cache::sync::DefaultLifecycle::default(),
+            DefaultLifecycle::default(),
         );
         // The map never keeps what is larger than one of its shards: say so instead of losing it.
         let largest = match settings.weight {
@@ -152,18 +156,12 @@ impl Inner {
             .is_some_and(|(_, entry)| entry.is_live(now))
     }
 
+    /// What most updates are takes one look-up under the map's own lock: a small record stays or becomes another one where it
+    /// lies, and nobody is told. Everything else has to keep out other writers of the key, from the look at the record to its
+    /// change.
     fn update(&self, key: &Key, update: &Update) -> Result<Reply> {
-        match self.update_in_place(key, update) {
-            Some(reply) => Ok(reply),
-            None => self.update_locked(key, update),
-        }
-    }
-
-    /// What most updates are, with one look-up under the map's own lock: a small record stays or becomes another one where
-    /// it lies, and nobody is told. `None` if there is more to it, and nothing was done.
-    fn update_in_place(&self, key: &Key, update: &Update) -> Option<Reply> {
         let mut reply = None;
-        self.entries.entry(key, None, |_, entry| {
+        let found = self.entries.entry(key, Some(Duration::ZERO), |_, entry| {
             // Large ones would keep the map's readers waiting.
             if entry.value.len() <= SMALL && !entry.locked {
                 let now = self.clock.now();
@@ -176,52 +174,85 @@ impl Inner {
             }
             EntryAction::Retain(())
         });
-        reply
+        if let Some(reply) = reply {
+            return Ok(reply);
+        }
+        if let EntryResult::Vacant(place) = found
+            // Who has the lock may wait for the place.
+            && let Some(_writing) = self.try_write_lock(key)
+            && let Some(reply) = self.update_vacant(key, place, update)
+        {
+            return reply;
+        }
+        self.update_locked(key, update)
     }
 
-    /// Any update, with other writers of the key kept out from the look at the record to its change.
     fn update_locked(&self, key: &Key, update: &Update) -> Result<Reply> {
         let _writing = self.write_lock(key);
-        let found = self.entries.entry(key, None, |_, entry| {
-            entry.locked = true;
-            EntryAction::Retain(entry.clone())
-        });
-        let (before, place) = match found {
-            EntryResult::Retained(entry) => (Some(entry), None),
-            EntryResult::Vacant(place) => (None, Some(place)),
-            _ => (None, None),
-        };
+        loop {
+            let found = self.entries.entry(key, None, |_, entry| {
+                entry.locked = true;
+                EntryAction::Retain(entry.clone())
+            });
+            match found {
+                EntryResult::Retained(entry) => return self.update_entry(key, &entry, update),
+                EntryResult::Vacant(place) => {
+                    if let Some(reply) = self.update_vacant(key, place, update) {
+                        return reply;
+                    }
+                }
+                // Nobody asked for these.
+                EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => {}
+            }
+        }
+    }
+
+    /// With the key's lock. `None` if there is a record by now.
+    fn update_vacant(&self, key: &Key, place: Place<'_>, update: &Update) -> Option<Result<Reply>> {
         let now = self.clock.now();
-        let live = before.as_ref().filter(|entry| entry.is_live(now));
-        let outcome = update.apply(live.map(|entry| &entry.value), now);
+        let outcome = update.apply(None, now);
+        if let Write::Set(bytes, ttl) | Write::SetOrDelete(bytes, ttl) = outcome.write {
+            if let Err(error) = self.check(&bytes) {
+                return Some(Err(error));
+            }
+            let entry = Entry::new(bytes, new_expiry(None, ttl, now));
+            place.insert(entry).ok()?;
+        }
+        self.notify(key, outcome.notify);
+        Some(Ok(outcome.reply))
+    }
+
+    /// With the key's lock, and the mark of it on the entry.
+    fn update_entry(&self, key: &Key, entry: &Entry, update: &Update) -> Result<Reply> {
+        let now = self.clock.now();
+        let outcome = update.apply(entry.live(now), now);
         match outcome.write {
-            Write::Keep if live.is_some() || place.is_some() => self.unlock(key),
+            Write::Keep if entry.is_live(now) => self.unlock(key),
             Write::Keep | Write::Delete => drop(self.entries.remove(key)),
             Write::Set(bytes, ttl) | Write::SetOrDelete(bytes, ttl) => {
                 if let Err(error) = self.check(&bytes) {
                     self.unlock(key);
                     return Err(error);
                 }
-                let entry = Entry::new(bytes, new_expiry(live, ttl, now));
-                match place {
-                    // Fails only if somebody else wrote there, who would need this lock.
-                    Some(place) => drop(place.insert(entry)),
-                    None => self.put(key, entry),
-                }
+                self.put(key, Entry::new(bytes, new_expiry(Some(entry), ttl, now)));
             }
         }
-        if let Some(message) = outcome.notify {
-            self.subscribers.notify(key, message);
-        }
+        self.notify(key, outcome.notify);
         Ok(outcome.reply)
     }
 
-    /// The record stays after all.
+    /// The entry stays after all.
     fn unlock(&self, key: &Key) {
         self.entries.entry(key, Some(Duration::ZERO), |_, entry| {
             entry.locked = false;
             EntryAction::Retain(())
         });
+    }
+
+    fn notify(&self, key: &Key, message: Option<Bytes>) {
+        if let Some(message) = message {
+            self.subscribers.notify(key, message);
+        }
     }
 
     fn put(&self, key: &Key, entry: Entry) {
@@ -236,8 +267,19 @@ impl Inner {
     }
 
     fn write_lock(&self, key: &Key) -> MutexGuard<'_, ()> {
-        let stripe = self.hasher.hash_one(key) as usize % STRIPES;
-        lock(&self.stripes[stripe])
+        lock(self.stripe(key))
+    }
+
+    fn try_write_lock(&self, key: &Key) -> Option<MutexGuard<'_, ()>> {
+        match self.stripe(key).try_lock() {
+            Ok(writing) => Some(writing),
+            Err(TryLockError::Poisoned(writing)) => Some(writing.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn stripe(&self, key: &Key) -> &Mutex<()> {
+        &self.stripes[self.hasher.hash_one(key) as usize % STRIPES]
     }
 }
 
@@ -276,7 +318,7 @@ impl Store for MemoryStore {
         Ok(deleted as u64)
     }
 
-    /// All keys are on the first page. Looks at every entry, whatever its key, and keeps writers out meanwhile.
+    /// All keys are on the first page. Looks at every entry, whatever its key, and keeps out who adds or deletes one.
     async fn scan(&self, prefix: &[u8], _cursor: Option<Cursor>) -> Result<Page> {
         // Between a writer's look and its change the map may have let the record go: it must not be passed by then.
         let _writing: Vec<_> = self.inner.stripes.iter().map(lock).collect();

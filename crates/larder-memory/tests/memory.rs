@@ -140,33 +140,129 @@ fn count(input: Input<'_>) -> Outcome {
 
 static COUNT: Script = Script::new("count", &[], count);
 
-/// However a record is changed, nobody's change is lost: see the two ways of `update`.
+/// Tells the count, and begins anew.
+fn take(input: Input<'_>) -> Outcome {
+    let digits = input.record.and_then(|record| record.first_chunk());
+    let counted = digits.map_or(0, |digits| u32::from_le_bytes(*digits));
+    Outcome::new(Write::Delete, Reply::Int(counted.into()))
+}
+
+static TAKE: Script = Script::new("take", &[], take);
+
+async fn run(store: &MemoryStore, update: &Update) -> i64 {
+    let reply = store.update(&key(1), update).await.expect("a reply");
+    reply.into_int().expect("a number")
+}
+
+fn stores() -> [MemoryStore; 2] {
+    let by_bytes = MemoryStore::builder().max_bytes(64 << 20).build();
+    [MemoryStore::new(10), by_bytes.expect("a store")]
+}
+
+const UPDATES: i64 = 20_000;
+
+/// However a record is changed, nobody's change is lost, and it is there all the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn updates_at_once_are_one_after_another() {
-    const TASKS: usize = 4;
-    const UPDATES: usize = 20_000;
-    let by_bytes = MemoryStore::builder().max_bytes(64 << 20).build();
-    for store in [MemoryStore::new(10), by_bytes.expect("a store")] {
-        let tasks: Vec<_> = (0..TASKS)
-            .map(|_| {
-                let store = store.clone();
-                tokio::spawn(async move {
-                    let mut counted = Vec::with_capacity(UPDATES);
-                    for _ in 0..UPDATES {
-                        let reply = store.update(&key(1), &Update::new(&COUNT)).await;
-                        counted.push(reply.expect("a reply").into_int().expect("a number"));
-                    }
-                    counted
-                })
-            })
-            .collect();
-        let mut counted = Vec::new();
-        for task in tasks {
+    for store in stores() {
+        run(&store, &Update::new(&COUNT)).await;
+        let count = |store: MemoryStore| async move {
+            let mut counted = Vec::new();
+            for _ in 0..UPDATES {
+                counted.push(run(&store, &Update::new(&COUNT)).await);
+            }
+            counted
+        };
+        let counting: Vec<_> = (0..3).map(|_| tokio::spawn(count(store.clone()))).collect();
+        let mut seen = 0;
+        while seen < 3 * UPDATES as u32 {
+            let record = store.get(&key(1)).await.expect("get").expect("a record");
+            let counted = u32::from_le_bytes(*record.first_chunk().expect("a count"));
+            assert!(counted >= seen, "{counted} after {seen}");
+            seen = counted;
+            tokio::task::yield_now().await;
+        }
+        let mut counted = vec![1];
+        for task in counting {
             counted.extend(task.await.expect("a task"));
         }
         counted.sort_unstable();
-        assert!(counted.into_iter().eq(1..=(TASKS * UPDATES) as i64));
+        assert!(counted.into_iter().eq(1..=3 * UPDATES + 1));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_deleted_meanwhile_is_counted_once() {
+    for store in stores() {
+        let count = |store: MemoryStore| async move {
+            for _ in 0..UPDATES {
+                run(&store, &Update::new(&COUNT)).await;
+            }
+        };
+        let take = |store: MemoryStore| async move {
+            let mut taken = 0;
+            for _ in 0..UPDATES / 4 {
+                taken += run(&store, &Update::new(&TAKE)).await;
+            }
+            taken
+        };
+        let counting: Vec<_> = (0..2).map(|_| tokio::spawn(count(store.clone()))).collect();
+        let taking: Vec<_> = (0..2).map(|_| tokio::spawn(take(store.clone()))).collect();
+        for task in counting {
+            task.await.expect("a task");
+        }
+        let mut taken = 0;
+        for task in taking {
+            taken += task.await.expect("a task");
+        }
+        taken += run(&store, &Update::new(&TAKE)).await;
+        assert_eq!(taken, 2 * UPDATES);
+    }
+}
+
+/// Fails as no script should, once there is a record.
+fn broken(input: Input<'_>) -> Outcome {
+    assert!(input.record.is_none(), "broken");
+    Outcome::keep(Reply::Nil)
+}
+
+static BROKEN: Script = Script::new("broken", &[], broken);
+
+#[tokio::test]
+async fn a_script_that_panics_leaves_the_record_as_it_was() {
+    let store = MemoryStore::new(10);
+    // The record is changed where it lies after one of these counts, and replaced after the other.
+    for counted in 1..=5 {
+        assert_eq!(run(&store, &Update::new(&COUNT)).await, counted);
+        let broken = tokio::spawn({
+            let store = store.clone();
+            async move { store.update(&key(1), &Update::new(&BROKEN)).await }
+        });
+        assert!(broken.await.expect_err("a panic").is_panic());
+    }
+}
+
+/// Those who come back soon after they had to go are kept for longer: the map remembers them.
+#[tokio::test]
+async fn records_that_are_only_updated_stay_while_they_are_used() {
+    let store = MemoryStore::new(1_000);
+    let (mut visits, mut known) = (0, 0);
+    // Thirty come thirty times each, and then thirty others; and for each of them nine who come once.
+    for round in 0..300_u64 {
+        for place in 0..30 {
+            let id = round / 30 * 30 + place;
+            let counted = store.update(&key(id), &Update::new(&COUNT)).await;
+            visits += 1;
+            known += i32::from(counted.expect("a reply") != Reply::Int(1));
+            for once in 0..9 {
+                let id = 1_000_000 + (round * 30 + place) * 9 + once;
+                let counted = store.update(&key(id), &Update::new(&COUNT)).await;
+                counted.expect("a reply");
+            }
+        }
+    }
+    println!("{known} of {visits} visitors were known");
+    assert!(known * 10 >= visits * 9, "{known} of {visits}");
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use crate::{Cursor, Key, Page, Ready, Reply, Result, Store, Subscription, Timest
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// The methods as `async_trait` writes them, each with the lifetimes of its arguments.
+/// The methods as `async_trait` writes them, each with the lifetimes of its arguments. Where it comes to write them in another way
+/// this doesn't compile any more.
 macro_rules! forward {
     ($(fn $name:ident<$($life:lifetime),*>($($arg:ident: $type:ty),*) -> $output:ty;)*) => {$(
         fn $name<'life0, $($life,)* 'async_trait>(
