@@ -21,7 +21,7 @@ pub(crate) struct Block {
     until: Instant,
     /// How the identity stood when it was taken.
     standing: Decision,
-    /// If the next one is being taken.
+    /// The taking of the next one, while somebody is at it.
     renewing: Option<Renewal>,
 }
 
@@ -73,8 +73,8 @@ impl Block {
         Some(decision)
     }
 
-    /// The block to take when this one has not enough: a whole number of costs. None of one of which more than an eighth is left, and
-    /// of other plans' one: it stays as it is.
+    /// The next block to take, a whole number of costs. `None` while more than an eighth of this one is left, while another request
+    /// takes the next one, and if this one is of other plans: it stays as it is.
     pub(crate) fn renew(
         &mut self,
         request: Request<'_>,

@@ -139,7 +139,7 @@ impl Identities {
         shard.find(request)?.known(request, now)
     }
 
-    /// The block to take for a request that the one there is does not admit, rather than its cost.
+    /// The block to take for a request that is not admitted by the one there is; `None` to take its cost alone.
     pub(crate) fn renew(&self, request: Request<'_>, lifetime: Duration) -> Option<Renewal> {
         let now = Instant::now();
         let mut shard = self.shard(request.hash);

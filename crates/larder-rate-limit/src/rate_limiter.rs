@@ -162,7 +162,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     pub async fn refund(&self, id: &K, cost: u64) -> Result<Decision> {
         let key = self.key(id)?;
         // Also if this future is dropped: the store may give it back all the same.
-        let _heard = OnDrop(|| self.shared.identities.refunded(&key));
+        let _forgets = OnDrop(|| self.shared.identities.refunded(&key));
         self.run(&key, Action::Refund(cost)).await
     }
 
@@ -173,7 +173,7 @@ impl<K: CacheKey + ?Sized> RateLimiter<K> {
     pub async fn reset(&self, id: &K) -> Result<()> {
         let key = self.key(id)?;
         self.shared.local.forget(&key);
-        let _heard = OnDrop(|| self.shared.identities.reset(&key));
+        let _forgets = OnDrop(|| self.shared.identities.reset(&key));
         let update = Update::new(&reset::SCRIPT);
         let reset = match self.shared.store.update(&key, &update).await {
             Ok(reply) => reset::done(&reply),

@@ -17,19 +17,20 @@ use tokio::sync::{Notify, futures::Notified};
 
 /// Ticks in a deadline.
 const TICKS: usize = 16;
-/// Ticks until an operation is given up: one is under way when it enters, and the first may be half a tick short.
+/// Ticks until an operation is given up: one is under way when it enters, and the next may follow it at once.
 const WAITS: usize = TICKS + 2;
 /// Slots of the wheel, more than an operation waits for.
 const SLOTS: usize = 32;
-const SHORTEST_TICK: Duration = Duration::from_micros(100);
+const SHORTEST_TICK: Duration = Duration::from_micros(50);
 
 /// One clock for all operations of a store. A timer for each would cost more than the rest of what this crate adds
 /// to a command, since nearly all of them are answered long before; here an operation only enters the list of the
 /// tick at which it is given up, and leaves it with the reply.
 ///
 /// The clock is a thread, so that deadlines hold on whatever runtime an operation waits, or while that of the
-/// connections stands still. It sleeps while nothing is under way. Ticks that come late don't make the next ones late,
-/// so an operation is given up an eighth of the deadline after it, and what the last tick was late.
+/// connections stands still. It sleeps while nothing is under way. An operation is given up no earlier than its deadline, and
+/// an eighth of it later at the most, as far as the thread is woken in time: what a tick is late is made up for by the next
+/// one, up to the length of a tick.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
     deadline: Duration,
@@ -135,7 +136,7 @@ impl Deadlines {
                 thread::park_timeout(next - now);
             } else {
                 self.tick();
-                next = after(next, now, tick);
+                next = after(next, Instant::now(), tick);
             }
         }
     }
@@ -156,10 +157,9 @@ impl Deadlines {
     }
 }
 
-/// When to tick after the tick that was due then and came now. Makes up for lateness, but never by more than half a
-/// tick: a stall must not use up deadlines.
+/// When to tick after the tick that was due then and is over now. Never twice at once: a stall must not use up deadlines.
 fn after(due: Instant, now: Instant, tick: Duration) -> Instant {
-    (due + tick).max(now + tick / 2)
+    (due + tick).max(now)
 }
 
 /// An operation under way.
@@ -175,7 +175,7 @@ impl Drop for UnderWay<'_> {
 mod tests {
     use std::future::{pending, ready};
 
-    use larder_testing::Stopwatch;
+    use larder_testing::median;
 
     use super::*;
 
@@ -200,26 +200,30 @@ mod tests {
     #[tokio::test]
     async fn an_operation_that_never_ends_is_given_up() {
         let deadlines = clock();
-        for _ in 0..3 {
+        let mut times = Vec::new();
+        for _ in 0..5 {
             // Long enough for the clock to fall asleep.
             thread::sleep(DEADLINE / 2);
-            let (started, watch) = (Instant::now(), Stopwatch::start());
+            let started = Instant::now();
             assert!(deadlines.bound(pending::<()>()).await.is_err());
-            let (took, ran) = (started.elapsed(), watch.elapsed());
+            let took = started.elapsed();
             assert!(took >= DEADLINE, "{took:?}");
-            assert!(ran < DEADLINE * 3 / 2, "{ran:?} of {took:?}");
+            times.push(took);
         }
+        // A thread may be woken late, but not each time.
+        assert!(median(times) < DEADLINE * 5 / 4);
         assert_eq!(deadlines.bound(ready(1)).await.ok(), Some(1));
     }
 
     #[test]
-    fn lateness_does_not_add_up_and_a_stall_is_one_tick() {
+    fn lateness_does_not_add_up_and_a_stall_is_two_ticks() {
         let tick = Duration::from_millis(10);
         let due = Instant::now();
         assert_eq!(after(due, due, tick), due + tick);
         assert_eq!(after(due, due + tick / 5, tick), due + tick);
+        assert_eq!(after(due, due + tick, tick), due + tick);
         let woken = due + Duration::from_secs(3600);
-        assert_eq!(after(due, woken, tick), woken + tick / 2);
+        assert_eq!(after(due, woken, tick), woken);
     }
 
     #[tokio::test]

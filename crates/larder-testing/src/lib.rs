@@ -7,7 +7,7 @@ mod database;
 mod fault;
 mod proxy;
 mod redis_server;
-mod stopwatch;
+mod times;
 pub mod twins;
 mod watch;
 
@@ -17,7 +17,7 @@ pub use database::Database;
 pub use fault::{Fault, FaultStore, Gate, Operation};
 pub use proxy::Proxy;
 pub use redis_server::{RedisServer, RedisServerBuilder};
-pub use stopwatch::Stopwatch;
+pub use times::median;
 pub use watch::Watch;
 
 #[doc(hidden)]

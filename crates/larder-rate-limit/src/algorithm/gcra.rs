@@ -75,11 +75,13 @@ impl Layout {
 
     /// Of numbers that fit.
     #[inline]
-    pub(super) fn write(&self, bytes: &mut [u8; Self::LEN]) {
+    pub(super) fn to_bytes(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
         bytes[..7].copy_from_slice(&self.tat.to_be_bytes()[1..]);
         bytes[7..11].copy_from_slice(&self.part.to_be_bytes()[4..]);
         bytes[11..15].copy_from_slice(&self.rate.to_be_bytes()[4..]);
         bytes[15..].copy_from_slice(&self.full.to_be_bytes()[1..]);
+        bytes
     }
 }
 
@@ -146,15 +148,13 @@ impl State for Gcra {
         let Backlog {
             terms, now, ticks, ..
         } = self.0;
-        let mut state = [0; Layout::LEN];
-        Layout {
+        let state = Layout {
             tat: now + ticks / terms.rate,
             part: ticks % terms.rate,
             rate: terms.rate,
             full: terms.full(),
-        }
-        .write(&mut state);
-        record.put_slice(&state);
+        };
+        record.put_slice(&state.to_bytes());
     }
 
     fn left(&self) -> u64 {

@@ -41,7 +41,7 @@ pub(super) fn apply(input: &Input<'_>, tag: u8) -> Option<Outcome> {
         rate,
         full,
     };
-    let write = Write::Set(record(tag, &state)?, NewTtl::Millis(ttl));
+    let write = Write::Set(record(tag, &state), NewTtl::Millis(ttl));
     Some(Outcome::new(write, Reply::Int(spent.cast_signed())))
 }
 
@@ -61,11 +61,10 @@ fn backlog(record: &Bytes, tag: u8, terms: &Terms, now: u64) -> Option<u64> {
 }
 
 /// The record of one state.
-fn record(tag: u8, state: &Layout) -> Option<Bytes> {
+fn record(tag: u8, state: &Layout) -> Bytes {
     let mut record = [0; HEAD + Layout::LEN];
-    let (head, rest) = record.split_first_chunk_mut::<HEAD>()?;
-    head[..OURS.len()].copy_from_slice(OURS);
-    head[OURS.len()] = tag;
-    state.write(rest.first_chunk_mut()?);
-    Some(Bytes::copy_from_slice(&record))
+    record[..OURS.len()].copy_from_slice(OURS);
+    record[OURS.len()] = tag;
+    record[HEAD..].copy_from_slice(&state.to_bytes());
+    Bytes::copy_from_slice(&record)
 }
