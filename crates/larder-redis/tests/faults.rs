@@ -122,6 +122,37 @@ async fn a_slow_network_is_waited_for_up_to_the_deadline() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
 }
 
+/// Without TCP_NODELAY a command waits until the one before is acknowledged, which over a network is when its reply comes.
+#[tokio::test]
+async fn a_command_is_sent_before_the_reply_to_the_one_before() {
+    const DELAY: Duration = Duration::from_millis(20);
+    let server = RedisServer::start().await.expect("a server");
+    let proxy = Proxy::start(server.port()).await.expect("a proxy");
+    let builder = RedisStore::builder(&server.url_on_port(proxy.port())).expect("a URL");
+    let store = builder.deadline(20 * DELAY).connect().await;
+    let store = store.expect("a store");
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        // Until the kernel acknowledges with replies only.
+        proxy.delay(Duration::ZERO);
+        for _ in 0..50 {
+            store.get(&key()).await.expect("get");
+        }
+        proxy.delay(DELAY);
+        let first = tokio::spawn({
+            let store = store.clone();
+            async move { store.get(&key()).await }
+        });
+        sleep(DELAY / 10).await;
+        let started = Instant::now();
+        store.get(&key()).await.expect("get");
+        times.push(started.elapsed());
+        first.await.expect("a task").expect("get");
+    }
+    // The proxy takes up the second one when it has passed the first one on: one delay more, and not a round trip more.
+    assert!(median(times.clone()) < DELAY * 7 / 2, "{times:?}");
+}
+
 #[tokio::test]
 async fn a_store_can_start_before_its_server() {
     let server = RedisServer::start().await.expect("a server");
