@@ -179,7 +179,8 @@ mod tests {
 
     use super::*;
 
-    const DEADLINE: Duration = Duration::from_millis(40);
+    /// A tick is 10 ms: threads are hardly ever woken later than that.
+    const DEADLINE: Duration = Duration::from_millis(160);
 
     fn clock() -> Arc<Deadlines> {
         Deadlines::start(DEADLINE).expect("a thread")
@@ -201,7 +202,7 @@ mod tests {
     async fn an_operation_that_never_ends_is_given_up() {
         let deadlines = clock();
         let mut times = Vec::new();
-        for _ in 0..5 {
+        for _ in 0..3 {
             // Long enough for the clock to fall asleep.
             thread::sleep(DEADLINE / 2);
             let started = Instant::now();
