@@ -12,7 +12,7 @@ use std::{
 
 use common::builder;
 use larder_redis::RedisStore;
-use larder_testing::{RedisServer, median};
+use larder_testing::{RedisServer, slowest_but_one};
 use redis::AsyncCommands;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -155,7 +155,7 @@ async fn a_thousand_callers_in_four_processes_are_one_load() {
         p99s.push(p99);
     }
     assert!(
-        median(p99s.clone()) <= Duration::from_millis(15),
+        slowest_but_one(&p99s) <= Duration::from_millis(15),
         "{p99s:?}"
     );
 }
