@@ -11,8 +11,8 @@ use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// One atomic step over one record, written twice: as a pure Rust function, which a memory store calls under
 /// a lock, and as its twin in Lua, which a Redis store runs as a script. Both must give the same [`Outcome`]
-/// for the same input; `larder-testing` has the property test that holds them to it. Either may be run more than once for
-/// an update, and what it said before is forgotten.
+/// for the same input; `larder-testing` has the property test that holds them to it. The function may be called more than
+/// once for an update, and only what it returned last counts.
 ///
 /// The Lua source defines `local function step(record, args, now_us)` and returns
 /// `write, bytes, ttl_ms, reply, notify, instead`:
