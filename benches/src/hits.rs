@@ -80,15 +80,14 @@ pub async fn memory<V: Sample>() -> Result<Vec<Case>> {
         bytes,
         baseline: "quick_cache + decoding",
     };
-    let case = |name: &str, pattern, run: Run| group.case(name, pattern, run);
     Ok(vec![
-        case("quick_cache + decoding", "raw", in_a_loop(raw)),
-        case("quick_cache + decoding (A/A)", "raw", in_a_loop(raw)),
-        case("moka::future + decoding", "raw", in_a_loop(moka)),
-        case("textbook cache-aside", "textbook", in_a_loop(textbook)),
-        case("larder cache-aside", "cache-aside", in_a_loop(larder)),
-        case("larder coalesce", "coalesce", in_a_loop(coalesce)),
-        case(
+        group.case("quick_cache + decoding", "raw", in_a_loop(raw)),
+        group.case("quick_cache + decoding (A/A)", "raw", in_a_loop(raw)),
+        group.case("moka::future + decoding", "raw", in_a_loop(moka)),
+        group.case("textbook cache-aside", "textbook", in_a_loop(textbook)),
+        group.case("larder cache-aside", "cache-aside", in_a_loop(larder)),
+        group.case("larder coalesce", "coalesce", in_a_loop(coalesce)),
+        group.case(
             "larder refresh-ahead",
             "refresh-ahead",
             in_a_loop(refresh_ahead),
@@ -143,10 +142,9 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
         bytes,
         baseline: "redis-rs GET + decoding",
     };
-    let case = |name: &str, pattern, run: Run| group.case(name, pattern, run);
     let undecoded = bare.clone();
     Ok(vec![
-        case(
+        group.case(
             "redis-rs GET + decoding",
             "raw",
             run(tasks, move |number| {
@@ -154,7 +152,7 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
                 async move { decode::<V>(&bare.get(number).await[HEADER..]) }
             }),
         ),
-        case(
+        group.case(
             "redis-rs GET + decoding (A/A)",
             "raw",
             run(tasks, move |number| {
@@ -162,7 +160,7 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
                 async move { decode::<V>(&bare.get(number).await[HEADER..]) }
             }),
         ),
-        case(
+        group.case(
             "redis-rs GET",
             "raw",
             run(tasks, move |number| {
@@ -170,7 +168,7 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
                 async move { bare.get(number).await }
             }),
         ),
-        case(
+        group.case(
             "bb8-redis GET + decoding",
             "raw",
             run(tasks, move |number| {
@@ -186,7 +184,7 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
                 }
             }),
         ),
-        case(
+        group.case(
             "textbook cache-aside",
             "textbook",
             run(tasks, move |number| {
@@ -198,7 +196,7 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
                 }
             }),
         ),
-        case(
+        group.case(
             "larder cache-aside",
             "cache-aside",
             run(tasks, move |number| {
@@ -206,7 +204,7 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
                 async move { answer(cache.get(&(number % KEYS)).await) }
             }),
         ),
-        case(
+        group.case(
             "larder coalesce",
             "coalesce",
             run(tasks, move |number| {
@@ -214,7 +212,7 @@ pub async fn redis<V: Sample>(url: &str, tasks: u64) -> Result<Vec<Case>> {
                 async move { answer(cache.get(&(number % KEYS)).await) }
             }),
         ),
-        case(
+        group.case(
             "larder refresh-ahead",
             "refresh-ahead",
             run(tasks, move |number| {
